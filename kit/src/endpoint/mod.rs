@@ -1,0 +1,215 @@
+//! One method of a service as a value: [`Endpoint`], and what travels through it.
+//!
+//! Every door of a service leads into the same endpoint, and the endpoint is where middleware stands. It is an ordinary
+//! Tower service with its type erased, so that one type fits a local implementation, a remote one and a test double.
+//!
+//! ```
+//! use kit::{Context, Endpoint, Error, Method, MethodInfo, MethodKind, Request};
+//! use tower::timeout::TimeoutLayer;
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+//! # runtime.block_on(async {
+//! let method = Method::from(MethodInfo::new("demo.Upper", "Upper", MethodKind::Unary));
+//! let endpoint = Endpoint::from_fn(method, |_cx: Context, text: String| async move { Ok(text.to_uppercase()) });
+//! // Any Tower layer fits.
+//! let endpoint = endpoint.layer(TimeoutLayer::new(std::time::Duration::from_secs(1)));
+//! let answer = endpoint.call(Request::new(Context::background(), "hello".to_owned())).await?;
+//! assert_eq!(answer.message(), "HELLO");
+//! # Ok::<(), Error>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::{
+    fmt,
+    future::Future,
+    task::{Context as TaskContext, Poll},
+};
+
+use tower::{
+    Layer, Service, ServiceExt as _,
+    util::{BoxCloneSyncService, Oneshot},
+};
+
+use crate::{Error, Middleware};
+
+mod context;
+pub mod current;
+mod metadata;
+mod method;
+mod payload;
+mod request;
+mod request_id;
+mod service;
+mod streaming;
+
+pub use context::{Context, Peer, Transport};
+pub use metadata::Metadata;
+pub use method::{Body, HttpRule, Idempotency, Method, MethodInfo, MethodKind};
+pub use payload::{MapStream, Payload};
+pub use request::{Request, Response};
+pub use request_id::RequestId;
+pub use service::{Connect, Endpoints, ServiceInfo, VisitEndpoints};
+pub use streaming::{Sender, Streaming};
+
+/// What a Tower service must be to stand in an endpoint. Implemented for every service that fits; not for you to implement.
+pub trait EndpointService<Req, Res>:
+    Service<Request<Req>, Response = Response<Res>, Error: Into<Error>, Future: Send + 'static>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S, Req, Res> EndpointService<Req, Res> for S where
+    S: Service<Request<Req>, Response = Response<Res>, Error: Into<Error>, Future: Send + 'static>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// One method, with all the middleware around it.
+///
+/// Cheap to clone; clones share what their layers share. It is itself a Tower service.
+pub struct Endpoint<Req, Res> {
+    method: Method,
+    inner: BoxCloneSyncService<Request<Req>, Response<Res>, Error>,
+}
+
+/// The future of a call. Dropping it cancels the call.
+pub type CallFuture<Req, Res> = Oneshot<BoxCloneSyncService<Request<Req>, Response<Res>, Error>, Request<Req>>;
+
+impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
+    /// An endpoint of a Tower service. This is the one place where types are erased.
+    pub fn new<S: EndpointService<Req, Res>>(method: Method, service: S) -> Self {
+        Self { method, inner: BoxCloneSyncService::new(service.map_err(Into::into)) }
+    }
+
+    /// An endpoint of an async function.
+    ///
+    /// Metadata that the function sets on its context goes into the answer, or into the error.
+    pub fn from_fn<F, Fut>(method: Method, function: F) -> Self
+    where
+        F: Fn(Context, Req) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Res, Error>> + Send + 'static,
+    {
+        Self::new(method, HandlerService(function))
+    }
+
+    /// Which method it is.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Puts a plain Tower layer around this one endpoint.
+    #[must_use]
+    pub fn layer<L>(self, layer: L) -> Self
+    where
+        L: Layer<Self>,
+        L::Service: EndpointService<Req, Res>,
+    {
+        let method = self.method.clone();
+        Self::new(method, layer.layer(self))
+    }
+
+    /// Puts a middleware around this one endpoint.
+    #[must_use]
+    pub fn with<M: Middleware>(self, middleware: &M) -> Self {
+        middleware.apply(self)
+    }
+
+    /// Calls: waits until the layers are ready for it, then passes the request through them.
+    ///
+    /// Dropping the future cancels the call; what a handler had done by then stays done.
+    ///
+    /// # Errors
+    /// What the handler or a layer answered.
+    pub fn call(&self, request: Request<Req>) -> CallFuture<Req, Res> {
+        self.inner.clone().oneshot(request)
+    }
+
+    /// Calls as part of the call that `cx` belongs to: deadline, request id and outgoing metadata travel on.
+    ///
+    /// # Errors
+    /// What the handler or a layer answered.
+    pub async fn call_next(&self, cx: &Context, message: Req) -> Result<Res, Error> {
+        Ok(self.call(Request::new(cx.next(&self.method), message)).await?.into_message())
+    }
+}
+
+impl<Req, Res> Clone for Endpoint<Req, Res> {
+    fn clone(&self) -> Self {
+        Self { method: self.method.clone(), inner: self.inner.clone() }
+    }
+}
+
+impl<Req, Res> fmt::Debug for Endpoint<Req, Res> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+impl<Req, Res> Service<Request<Req>> for Endpoint<Req, Res> {
+    type Response = Response<Res>;
+    type Error = Error;
+    type Future = <BoxCloneSyncService<Request<Req>, Response<Res>, Error> as Service<Request<Req>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Req>) -> Self::Future {
+        self.inner.call(request)
+    }
+}
+
+/// The innermost service: an async function.
+#[derive(Clone)]
+struct HandlerService<F>(F);
+
+impl<F, Fut, Req, Res> Service<Request<Req>> for HandlerService<F>
+where
+    F: Fn(Context, Req) -> Fut,
+    Fut: Future<Output = Result<Res, Error>> + Send + 'static,
+{
+    type Response = Response<Res>;
+    type Error = Error;
+    type Future = HandlerFuture<Fut>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Req>) -> Self::Future {
+        let (cx, message) = request.into_parts();
+        HandlerFuture { cx: cx.clone(), future: (self.0)(cx, message) }
+    }
+}
+
+pin_project_lite::pin_project! {
+    struct HandlerFuture<Fut> {
+        cx: Context,
+        #[pin]
+        future: Fut,
+    }
+}
+
+impl<Fut, Res> Future for HandlerFuture<Fut>
+where
+    Fut: Future<Output = Result<Res, Error>>,
+{
+    type Output = Result<Response<Res>, Error>;
+
+    fn poll(self: std::pin::Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = std::task::ready!(this.future.poll(task));
+        let metadata = this.cx.take_response_metadata();
+        Poll::Ready(match result {
+            Ok(message) => Ok(Response::new(message).with_metadata(metadata)),
+            Err(error) if metadata.is_empty() => Err(error),
+            Err(error) => Err(error.with_metadata(metadata)),
+        })
+    }
+}

@@ -1,0 +1,77 @@
+use std::any::Any;
+
+use super::{Response, Streaming};
+use crate::Message;
+
+/// What travels through an endpoint, a message or [`Streaming`], as generic layers see it.
+pub trait Payload: Send + 'static {
+    /// A copy, for layers that send again what they keep. `None` for streams: those layers pass them through once.
+    fn try_clone(&self) -> Option<Self>
+    where
+        Self: Sized;
+
+    /// The length in bytes on the gRPC wire; 0 for streams, whose length is not known before they end.
+    fn encoded_len(&self) -> usize;
+
+    /// Whether it is a stream, which goes on after the call has answered.
+    const IS_STREAM: bool;
+
+    /// Keeps `guard` until the payload is over: dropped at once with a message, at the end of a stream.
+    #[must_use]
+    fn hold(self, guard: impl Any + Send) -> Self
+    where
+        Self: Sized;
+
+    /// Passes a stream through `map`; a message stays as it is.
+    #[must_use]
+    fn map_stream(self, map: impl MapStream) -> Self
+    where
+        Self: Sized;
+}
+
+/// What a generic layer does to a stream: it watches or ends it, whatever the messages are.
+pub trait MapStream {
+    /// The stream in the place of `stream`.
+    fn map<M: Message>(self, stream: Streaming<M>) -> Streaming<M>;
+}
+
+impl<M: Message> Payload for M {
+    const IS_STREAM: bool = false;
+    fn try_clone(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+    fn encoded_len(&self) -> usize {
+        prost::Message::encoded_len(self)
+    }
+    fn hold(self, guard: impl Any + Send) -> Self {
+        drop(guard);
+        self
+    }
+    fn map_stream(self, _: impl MapStream) -> Self {
+        self
+    }
+}
+
+impl<M: Message> Payload for Streaming<M> {
+    const IS_STREAM: bool = true;
+    fn try_clone(&self) -> Option<Self> {
+        None
+    }
+    fn encoded_len(&self) -> usize {
+        0
+    }
+    fn hold(self, guard: impl Any + Send) -> Self {
+        Streaming::hold(self, guard)
+    }
+    fn map_stream(self, map: impl MapStream) -> Self {
+        map.map(self)
+    }
+}
+
+impl<T: Payload> Response<T> {
+    /// Keeps `guard` until the answer is over: see [`Payload::hold`].
+    #[must_use]
+    pub fn hold(self, guard: impl Any + Send) -> Self {
+        self.map(|message| message.hold(guard))
+    }
+}

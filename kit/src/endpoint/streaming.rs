@@ -1,0 +1,129 @@
+use std::{
+    any::Any,
+    fmt,
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+};
+
+use futures_core::Stream;
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+use crate::Error;
+
+/// A stream of messages, in the place where a unary call has one message.
+///
+/// Ends after its first error. Dropping it tells the sender that nobody reads any more.
+///
+/// ```
+/// use kit::Streaming;
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let mut numbers = Streaming::from_iter([1, 2]);
+/// assert_eq!(numbers.message().await?, Some(1));
+/// assert_eq!(numbers.message().await?, Some(2));
+/// assert_eq!(numbers.message().await?, None);
+/// # Ok::<(), kit::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Streaming<T> {
+    inner: Option<Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>>,
+    held: Vec<Box<dyn Any + Send>>,
+}
+
+impl<T: Send + 'static> Streaming<T> {
+    /// Any stream of results.
+    pub fn new(stream: impl Stream<Item = Result<T, Error>> + Send + 'static) -> Self {
+        Self { inner: Some(Box::pin(stream)), held: Vec::new() }
+    }
+
+    /// The messages of an iterator.
+    #[allow(clippy::should_implement_trait, reason = "FromIterator can't ask for a Send iterator")]
+    pub fn from_iter<I>(messages: I) -> Self
+    where
+        I: IntoIterator<Item = T>,
+        I::IntoIter: Send + 'static,
+    {
+        Self::new(futures_util::stream::iter(messages.into_iter().map(Ok)))
+    }
+
+    /// A sender and the stream of what it sends; the sender waits while `capacity` messages are unread.
+    pub fn channel(capacity: usize) -> (Sender<T>, Self) {
+        let (sender, mut receiver) = mpsc::channel(capacity.max(1));
+        (Sender(sender), Self::new(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx))))
+    }
+
+    /// The next message, or `None` at the end.
+    ///
+    /// Cancel-safe: a message is not lost when the future is dropped.
+    ///
+    /// # Errors
+    /// What the sender, or the way to it, failed with; the stream has ended then.
+    pub async fn message(&mut self) -> Result<Option<T>, Error> {
+        self.next().await.transpose()
+    }
+
+    /// Keeps `guard` until the stream ends or is dropped: a permit is given back when the last message is out.
+    #[must_use]
+    pub fn hold(mut self, guard: impl Any + Send) -> Self {
+        self.held.push(Box::new(guard));
+        self
+    }
+
+    /// The stream with each message and error passed through `f`.
+    #[must_use]
+    pub fn and_then<U: Send + 'static>(
+        self,
+        mut f: impl FnMut(T) -> Result<U, Error> + Send + 'static,
+    ) -> Streaming<U> {
+        Streaming::new(self.map(move |item| item.and_then(&mut f)))
+    }
+}
+
+impl<T> Stream for Streaming<T> {
+    type Item = Result<T, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let item = std::task::ready!(inner.as_mut().poll_next(cx));
+        if !matches!(item, Some(Ok(_))) {
+            self.inner = None;
+            self.held.clear();
+        }
+        Poll::Ready(item)
+    }
+}
+
+impl<T> fmt::Debug for Streaming<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streaming").field("ended", &self.inner.is_none()).finish_non_exhaustive()
+    }
+}
+
+/// Sends into a [`Streaming`]. The stream ends when all senders are dropped.
+#[derive(Debug)]
+pub struct Sender<T>(mpsc::Sender<Result<T, Error>>);
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Sender<T> {
+    /// Sends a message, or an error, which ends the stream.
+    ///
+    /// Cancel-safe: when the future is dropped the message was not sent.
+    ///
+    /// # Errors
+    /// `CANCELLED` when nobody reads any more.
+    pub async fn send(&self, message: Result<T, Error>) -> Result<(), Error> {
+        self.0.send(message).await.map_err(|_| Error::cancelled("the reader of the stream is gone"))
+    }
+
+    /// Waits until nobody reads any more.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+}

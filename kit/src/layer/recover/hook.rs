@@ -1,0 +1,63 @@
+use std::{
+    any::Any,
+    backtrace::Backtrace,
+    cell::{Cell, RefCell},
+    panic::{self, AssertUnwindSafe},
+    sync::Once,
+};
+
+use crate::Error;
+
+thread_local! {
+    static RECOVERING: Cell<bool> = const { Cell::new(false) };
+    static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+}
+
+struct Seen {
+    place: String,
+    backtrace: Backtrace,
+}
+
+/// Puts our hook in front of the process's own, once.
+pub(super) fn install() {
+    // The backtrace exists only inside the hook, and a process has one hook: this is the one thing here that can't be
+    // passed as a value.
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !RECOVERING.get() {
+                return before(info);
+            }
+            let place = info.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
+            SEEN.set(Some(Seen { place, backtrace: Backtrace::force_capture() }));
+        }));
+    });
+}
+
+/// Runs a function; a panic becomes an error and is logged.
+pub(super) fn catch<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
+    let before = RECOVERING.replace(true);
+    // What the function touched is dropped right after a panic, so nothing broken can be seen.
+    let result = panic::catch_unwind(AssertUnwindSafe(function));
+    RECOVERING.set(before);
+    result.map_err(|payload| {
+        let message = text(&*payload);
+        let seen = SEEN.take();
+        let place = seen.as_ref().map_or("unknown place", |seen| seen.place.as_str());
+        let backtrace = seen.as_ref().map(|seen| seen.backtrace.to_string()).unwrap_or_default();
+        tracing::error!(panic = message, place, backtrace, "a handler panicked");
+        Error::internal("the service failed to answer; the failure was logged")
+            .with_log(format!("panic at {place}: {message}"))
+    })
+}
+
+fn text(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else {
+        "a panic without a text"
+    }
+}

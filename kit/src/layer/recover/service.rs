@@ -1,0 +1,92 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context as TaskContext, Poll, ready},
+};
+
+use futures_core::Stream as _;
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use super::hook::catch;
+use crate::{Error, Message, Payload, Request, Response, Streaming, endpoint::MapStream};
+
+/// Recovers panics: see the [module](super).
+#[derive(Clone, Debug)]
+pub struct Recover<S> {
+    pub(super) inner: S,
+}
+
+impl<S, Req, Res> Service<Request<Req>> for Recover<S>
+where
+    S: Service<Request<Req>, Response = Response<Res>>,
+    S::Error: Into<Error>,
+    Res: Payload,
+{
+    type Response = Response<Res>;
+    type Error = Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Req>) -> Self::Future {
+        match catch(|| self.inner.call(request)) {
+            Ok(inner) => ResponseFuture::Running { inner },
+            Err(error) => ResponseFuture::Panicked { error: Some(error) },
+        }
+    }
+}
+
+pin_project! {
+    /// The future of a call whose panics are recovered. Dropping it drops the call.
+    #[project = Projected]
+    #[derive(Debug)]
+    pub enum ResponseFuture<F> {
+        /// Making the inner future panicked.
+        Panicked {
+            error: Option<Error>,
+        },
+        /// The call runs.
+        Running {
+            #[pin]
+            inner: F,
+        },
+    }
+}
+
+impl<F, Res, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<Res>, E>>,
+    E: Into<Error>,
+    Res: Payload,
+{
+    type Output = Result<Response<Res>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let result = match self.project() {
+            Projected::Panicked { error } => {
+                return Poll::Ready(Err(error.take().unwrap_or_else(|| Error::internal("polled after it was done"))));
+            }
+            Projected::Running { inner } => match catch(|| inner.poll(cx)) {
+                Ok(poll) => ready!(poll).map_err(Into::into),
+                Err(error) => Err(error),
+            },
+        };
+        Poll::Ready(result.map(|response| {
+            if Res::IS_STREAM { response.map(|payload| payload.map_stream(RecoverStream)) } else { response }
+        }))
+    }
+}
+
+struct RecoverStream;
+
+impl MapStream for RecoverStream {
+    fn map<M: Message>(self, mut stream: Streaming<M>) -> Streaming<M> {
+        Streaming::new(futures_util::stream::poll_fn(move |cx| match catch(|| Pin::new(&mut stream).poll_next(cx)) {
+            Ok(poll) => poll,
+            Err(error) => Poll::Ready(Some(Err(error))),
+        }))
+    }
+}

@@ -1,0 +1,38 @@
+//! One `.proto` file and one plain `impl` become a production service: gRPC, HTTP/JSON, a typed client and a command line,
+//! all through one chain of middleware per method.
+//!
+//! Start with the README and `examples/hello.rs`. The way of a call:
+//!
+//! ```text
+//! gRPC ----\
+//! HTTP/JSON-+-> Endpoint<Req, Res> = [ middleware ... ] -> impl YourService
+//! in-process/
+//! ```
+//!
+//! | concept | module |
+//! |---|---|
+//! | what a call fails with | [`error`] |
+//! | one method, its context and messages | [`endpoint`] |
+//! | what stands around methods | [`middleware`], [`layer`] |
+//! | canonical protobuf JSON | [`json`], [`message`] |
+
+#[doc(hidden)]
+pub mod codegen;
+pub mod endpoint;
+pub mod error;
+pub mod json;
+pub mod layer;
+pub mod message;
+pub mod middleware;
+
+#[doc(inline)]
+pub use endpoint::{
+    Body, Connect, Context, Endpoint, EndpointService, Endpoints, HttpRule, Idempotency, Metadata, Method, MethodInfo,
+    MethodKind, Payload, Peer, Request, RequestId, Response, Sender, ServiceInfo, Streaming, Transport, VisitEndpoints,
+};
+#[doc(inline)]
+pub use error::{Class, Code, Error, FieldViolation, Reason};
+#[doc(inline)]
+pub use message::Message;
+#[doc(inline)]
+pub use middleware::Middleware;

@@ -1,0 +1,184 @@
+//! Sets fields from texts: path variables, query parameters, flags.
+
+use std::{collections::HashMap, fmt};
+
+use super::{Codec, Field, KeyCodec, Message, ParseError, VisitField};
+
+/// Why a text could not be put into a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindError {
+    /// The message (or one on the way) has no field of this name.
+    Unknown {
+        /// The name, or the part of the path, that is not there.
+        name: String,
+    },
+    /// The text is not a value of the field's type, or the field can't be set that way.
+    Invalid(ParseError),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name } => write!(f, "there is no field {name:?}"),
+            Self::Invalid(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// Puts `text` into the field at `path`; returns the path in the names of the `.proto` file, and whether the field takes
+/// more than one value.
+///
+/// `path` has the names of fields, in either form, joined by dots; a key of a map is written `field[key]`. A repeated field
+/// grows by one.
+///
+/// ```
+/// use kit::message::bind;
+///
+/// let mut context = prost_types::SourceContext::default();
+/// let bound = bind(&mut context, "fileName", "a.proto").unwrap();
+/// assert_eq!((bound.path.as_str(), context.file_name.as_str()), ("file_name", "a.proto"));
+/// assert!(bind(&mut context, "nope", "1").is_err());
+/// ```
+///
+/// # Errors
+/// The name that is unknown, or why the text does not fit.
+pub fn bind<M: Message>(message: &mut M, path: &str, text: &str) -> Result<Bound, BindError> {
+    let mut bound = Bound { path: String::with_capacity(path.len()), many: false };
+    let (path, key) = match path.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
+        Some((path, key)) => (path, Some(key)),
+        None => (path, None),
+    };
+    // A path is walked by recursion, one level a dot: what a caller sends must not decide how deep.
+    const DEEPEST: usize = 64;
+    if path.bytes().filter(|b| *b == b'.').count() >= DEEPEST {
+        return Err(invalid(format!("a path of more than {DEEPEST} fields")));
+    }
+    let (first, rest) = split(path);
+    message.visit_field(first, Binder { rest, key, text, bound: &mut bound })?;
+    Ok(bound)
+}
+
+/// Where a text went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The path in the names of the `.proto` file; of a map, with the key.
+    pub path: String,
+    /// Whether the field is repeated.
+    pub many: bool,
+}
+
+fn split(path: &str) -> (&str, Option<&str>) {
+    match path.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (path, None),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> BindError {
+    BindError::Invalid(ParseError::new(message))
+}
+
+struct Binder<'a> {
+    rest: Option<&'a str>,
+    key: Option<&'a str>,
+    text: &'a str,
+    bound: &'a mut Bound,
+}
+
+impl<'a> Binder<'a> {
+    fn enter(&mut self, field: &Field) {
+        if !self.bound.path.is_empty() {
+            self.bound.path.push('.');
+        }
+        self.bound.path.push_str(field.name);
+    }
+
+    fn leaf(&self) -> Result<(), BindError> {
+        match (self.rest, self.key) {
+            (Some(_), _) => {
+                Err(invalid(format!("{} is not a single message: it has no fields to name", self.bound.path)))
+            }
+            (_, Some(_)) => Err(invalid(format!("{} is not a map: it takes no [key]", self.bound.path))),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Sets a value, or a field of it; the value was made by the caller and is dropped if this fails.
+    fn set<C: Codec>(self, value: &mut C::Value) -> Result<(), BindError> {
+        if C::HAS_FIELDS
+            && let Some(rest) = self.rest
+        {
+            let (first, rest) = split(rest);
+            return C::visit_field(value, first, Binder { rest, ..self });
+        }
+        self.leaf()?;
+        *value = C::parse(self.text).map_err(BindError::Invalid)?;
+        Ok(())
+    }
+}
+
+impl VisitField for Binder<'_> {
+    type Output = ();
+    type Error = BindError;
+
+    fn singular<C: Codec>(mut self, field: &Field, value: &mut C::Value) -> Result<(), BindError> {
+        self.enter(field);
+        self.set::<C>(value)
+    }
+
+    fn optional<C: Codec>(mut self, field: &Field, value: &mut Option<C::Value>) -> Result<(), BindError> {
+        self.enter(field);
+        self.set::<C>(value.get_or_insert_with(C::unset))
+    }
+
+    fn member<C: Codec, O>(
+        mut self,
+        field: &Field,
+        slot: &mut Option<O>,
+        wrap: fn(C::Value) -> O,
+        get: fn(&mut O) -> Option<&mut C::Value>,
+    ) -> Result<(), BindError> {
+        self.enter(field);
+        match slot {
+            None => {
+                let mut value = C::unset();
+                self.set::<C>(&mut value)?;
+                *slot = Some(wrap(value));
+                Ok(())
+            }
+            Some(set) => match get(set) {
+                Some(value) => self.set::<C>(value),
+                None => Err(invalid(format!("{} and another field of its oneof: give one of them", self.bound.path))),
+            },
+        }
+    }
+
+    fn repeated<C: Codec>(mut self, field: &Field, values: &mut Vec<C::Value>) -> Result<(), BindError> {
+        self.enter(field);
+        self.leaf()?;
+        self.bound.many = true;
+        values.push(C::parse(self.text).map_err(BindError::Invalid)?);
+        Ok(())
+    }
+
+    fn map<K: KeyCodec, C: Codec>(
+        mut self,
+        field: &Field,
+        entries: &mut HashMap<K::Value, C::Value>,
+    ) -> Result<(), BindError> {
+        self.enter(field);
+        let (Some(key), None) = (self.key, self.rest) else {
+            return Err(invalid(format!("{0} is a map: write {0}[key]", self.bound.path)));
+        };
+        self.bound.path.push_str(&format!("[{key}]"));
+        let key = K::parse(key).map_err(BindError::Invalid)?;
+        entries.insert(key, C::parse(self.text).map_err(BindError::Invalid)?);
+        Ok(())
+    }
+
+    fn unknown(self, name: &str) -> Result<(), BindError> {
+        Err(BindError::Unknown { name: name.to_owned() })
+    }
+}
