@@ -16,14 +16,23 @@
 //! | what stands around methods | [`middleware`], [`layer`] |
 //! | canonical protobuf JSON | [`json`], [`message`] |
 
+#[cfg(any(feature = "grpc", feature = "http"))]
+pub mod client;
 #[doc(hidden)]
 pub mod codegen;
+#[cfg(feature = "config")]
+pub mod config;
+pub mod duration;
 pub mod endpoint;
 pub mod error;
 pub mod json;
 pub mod layer;
 pub mod message;
 pub mod middleware;
+#[path = "/tmp/proto_stub.rs"]
+pub mod proto;
+#[cfg(any(feature = "grpc", feature = "http"))]
+pub mod transport;
 
 #[doc(inline)]
 pub use endpoint::{

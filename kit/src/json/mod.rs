@@ -16,17 +16,21 @@
 //! # Ok::<(), kit::Error>(())
 //! ```
 
-use serde::Deserializer as _;
-
 use crate::{Code, Error, Message};
 
+#[cfg(feature = "http")]
+mod field;
 mod read;
 mod registry;
 pub(crate) mod scalar;
 mod write;
 
-pub(crate) use read::read_message;
+#[cfg(feature = "http")]
+pub(crate) use field::write_field;
+use read::read_message;
 pub use read::{Reader, read_object};
+#[cfg(feature = "http")]
+pub(crate) use read::{read_list, read_map, read_value};
 pub use registry::Registry;
 pub use write::write_object;
 
@@ -103,13 +107,7 @@ pub fn from_str<M: Message>(text: &str) -> Result<M, Error> {
 /// # Errors
 /// `INVALID_ARGUMENT` that says the field, what was wrong with it, and where. Nesting deeper than 128 is refused.
 pub fn from_slice<M: Message>(bytes: &[u8], options: &Options) -> Result<M, Error> {
-    let reader = Reader::new(options);
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let read = read_message(&reader, &mut deserializer).and_then(|message| {
-        deserializer.end()?;
-        Ok(message)
-    });
-    read.map_err(|e| reader.error(&e))
+    read::read_top(bytes, options)
 }
 
 /// Reads a message from a tree.
@@ -121,17 +119,6 @@ pub fn from_value<M: Message>(value: serde_json::Value, options: &Options) -> Re
     read_message(&reader, value).map_err(|e: serde_json::Error| reader.error(&e))
 }
 
-/// Reads the value of one field: the body of a call whose rule names a field, or one element of a stream.
-pub(crate) fn read_value<C: crate::message::Codec>(bytes: &[u8], options: &Options) -> Result<C::Value, Error> {
-    let reader = Reader::new(options);
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let read = C::read(&reader, &mut deserializer).and_then(|value| {
-        deserializer.end()?;
-        Ok(value)
-    });
-    read.map_err(|e| reader.error(&e))
-}
-
 /// What a `serde::Deserialize` of a message calls; `kit-build` generates it.
 pub fn deserialize<'de, M: Message, D: serde::Deserializer<'de>>(deserializer: D) -> Result<M, D::Error> {
     let options = Options::default();
@@ -141,13 +128,6 @@ pub fn deserialize<'de, M: Message, D: serde::Deserializer<'de>>(deserializer: D
 /// What a `serde::Serialize` of a message calls; `kit-build` generates it.
 pub fn serialize<M: Message, S: serde::Serializer>(message: &M, serializer: S) -> Result<S::Ok, S::Error> {
     message.write_json(&Options::default(), serializer)
-}
-
-/// Whether bytes are one JSON document, whatever it holds.
-pub(crate) fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    deserializer.deserialize_ignored_any(serde::de::IgnoredAny)?;
-    deserializer.end()
 }
 
 fn unwritable<M: Message>(error: &serde_json::Error) -> Error {

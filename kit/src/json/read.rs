@@ -309,3 +309,51 @@ impl<'de, K: KeyCodec, C: Codec> Visitor<'de> for Entries<'_, '_, K, C> {
         Ok(entries)
     }
 }
+
+/// Reads a whole document by a seed.
+fn read_document<'de, S: DeserializeSeed<'de>>(
+    bytes: &'de [u8],
+    reader: &Reader<'_>,
+    seed: S,
+) -> Result<S::Value, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let read = seed.deserialize(&mut deserializer).and_then(|value| {
+        deserializer.end()?;
+        Ok(value)
+    });
+    read.map_err(|e| reader.error(&e))
+}
+
+/// Reads one value, or `null`: the body of a rule that names a field.
+#[cfg(feature = "http")]
+pub(crate) fn read_value<C: Codec>(bytes: &[u8], options: &Options) -> Result<Option<C::Value>, Error> {
+    let reader = Reader::new(options);
+    if C::NULL_IS_VALUE {
+        read_document(bytes, &reader, Value::<C>::new(&reader)).map(Some)
+    } else {
+        read_document(bytes, &reader, Nullable(Value::<C>::new(&reader)))
+    }
+}
+
+/// Reads an array, or `null`: the body of a rule that names a repeated field.
+#[cfg(feature = "http")]
+pub(crate) fn read_list<C: Codec>(bytes: &[u8], options: &Options) -> Result<Vec<C::Value>, Error> {
+    let reader = Reader::new(options);
+    read_document(bytes, &reader, Nullable(List::<C>(Value::new(&reader)))).map(Option::unwrap_or_default)
+}
+
+/// Reads an object, or `null`: the body of a rule that names a map.
+#[cfg(feature = "http")]
+pub(crate) fn read_map<K: KeyCodec, C: Codec>(
+    bytes: &[u8],
+    options: &Options,
+) -> Result<HashMap<K::Value, C::Value>, Error> {
+    let reader = Reader::new(options);
+    read_document(bytes, &reader, Nullable(Entries::<K, C>(&reader, PhantomData))).map(Option::unwrap_or_default)
+}
+
+/// Reads a message at the top of a document.
+pub(crate) fn read_top<M: Message>(bytes: &[u8], options: &Options) -> Result<M, Error> {
+    let reader = Reader::new(options);
+    read_document(bytes, &reader, Value::<crate::message::Nested<M>>::new(&reader))
+}

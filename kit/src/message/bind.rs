@@ -45,6 +45,18 @@ impl std::error::Error for BindError {}
 /// # Errors
 /// The name that is unknown, or why the text does not fit.
 pub fn bind<M: Message>(message: &mut M, path: &str, text: &str) -> Result<Bound, BindError> {
+    visit(message, path, Some(text))
+}
+
+/// The path in the names of the `.proto` file, and whether the field takes more than one value; nothing is changed.
+///
+/// # Errors
+/// The name that is unknown.
+pub fn resolve<M: Message>(path: &str) -> Result<Bound, BindError> {
+    visit(&mut M::default(), path, None)
+}
+
+fn visit<M: Message>(message: &mut M, path: &str, text: Option<&str>) -> Result<Bound, BindError> {
     let mut bound = Bound { path: String::with_capacity(path.len()), many: false };
     let (path, key) = match path.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
         Some((path, key)) => (path, Some(key)),
@@ -83,7 +95,8 @@ fn invalid(message: impl Into<String>) -> BindError {
 struct Binder<'a> {
     rest: Option<&'a str>,
     key: Option<&'a str>,
-    text: &'a str,
+    // None: only the path is wanted.
+    text: Option<&'a str>,
     bound: &'a mut Bound,
 }
 
@@ -114,7 +127,9 @@ impl<'a> Binder<'a> {
             return C::visit_field(value, first, Binder { rest, ..self });
         }
         self.leaf()?;
-        *value = C::parse(self.text).map_err(BindError::Invalid)?;
+        if let Some(text) = self.text {
+            *value = C::parse(text).map_err(BindError::Invalid)?;
+        }
         Ok(())
     }
 }
@@ -159,7 +174,9 @@ impl VisitField for Binder<'_> {
         self.enter(field);
         self.leaf()?;
         self.bound.many = true;
-        values.push(C::parse(self.text).map_err(BindError::Invalid)?);
+        if let Some(text) = self.text {
+            values.push(C::parse(text).map_err(BindError::Invalid)?);
+        }
         Ok(())
     }
 
@@ -174,7 +191,9 @@ impl VisitField for Binder<'_> {
         };
         self.bound.path.push_str(&format!("[{key}]"));
         let key = K::parse(key).map_err(BindError::Invalid)?;
-        entries.insert(key, C::parse(self.text).map_err(BindError::Invalid)?);
+        if let Some(text) = self.text {
+            entries.insert(key, C::parse(text).map_err(BindError::Invalid)?);
+        }
         Ok(())
     }
 

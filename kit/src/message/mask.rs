@@ -23,6 +23,13 @@ pub fn paths_in_json<M: Message>(value: &Value) -> Vec<String> {
     paths
 }
 
+/// As [`paths_in_json`], for the value of a field.
+pub fn paths_in_field<C: Codec>(value: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    collect(&mut C::unset(), value, "", &mut paths, |value, name, visitor| C::visit_field(value, name, visitor));
+    paths
+}
+
 fn collect<T>(
     message: &mut T,
     value: &Value,

@@ -50,12 +50,12 @@ mod codec;
 mod mask;
 mod well_known;
 
-pub use bind::{BindError, Bound, bind};
+pub use bind::{BindError, Bound, bind, resolve};
 pub use codec::{
     Bool, Boxed, Bytes, Codec, Double, Enum, Enumeration, Float, Int32, Int64, KeyCodec, Nested, ParseError, Str,
     Uint32, Uint64,
 };
-pub use mask::paths_in_json;
+pub use mask::{paths_in_field, paths_in_json};
 
 /// The names of a field and its place in its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,26 +33,28 @@ where
 
     fn call(&mut self, request: Request<Req>) -> Self::Future {
         match catch(|| self.inner.call(request)) {
-            Ok(inner) => ResponseFuture::Running { inner },
-            Err(error) => ResponseFuture::Panicked { error: Some(error) },
+            Ok(inner) => ResponseFuture { state: State::Running { inner } },
+            Err(error) => ResponseFuture { state: State::Panicked { error: Some(error) } },
         }
     }
 }
 
 pin_project! {
     /// The future of a call whose panics are recovered. Dropping it drops the call.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
     #[project = Projected]
     #[derive(Debug)]
-    pub enum ResponseFuture<F> {
-        /// Making the inner future panicked.
-        Panicked {
-            error: Option<Error>,
-        },
-        /// The call runs.
-        Running {
-            #[pin]
-            inner: F,
-        },
+    enum State<F> {
+        // Making the inner future panicked.
+        Panicked { error: Option<Error> },
+        Running { #[pin] inner: F },
     }
 }
 
@@ -65,7 +67,7 @@ where
     type Output = Result<Response<Res>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let result = match self.project() {
+        let result = match self.project().state.project() {
             Projected::Panicked { error } => {
                 return Poll::Ready(Err(error.take().unwrap_or_else(|| Error::internal("polled after it was done"))));
             }

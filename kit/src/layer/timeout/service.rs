@@ -48,28 +48,30 @@ where
             (theirs, ours) => theirs.or(ours),
         };
         if deadline.is_some_and(|deadline| deadline <= now) {
-            return ResponseFuture::Expired;
+            return ResponseFuture { state: State::Expired };
         }
         request.context_mut().set_deadline(deadline);
-        ResponseFuture::Running { inner: self.inner.call(request), sleep: deadline.map(sleep_until), deadline }
+        let (inner, sleep) = (self.inner.call(request), deadline.map(sleep_until));
+        ResponseFuture { state: State::Running { inner, sleep, deadline } }
     }
 }
 
 pin_project! {
     /// The future of a call with a deadline. Dropping it drops the call.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
     #[project = Projected]
     #[derive(Debug)]
-    pub enum ResponseFuture<F> {
-        /// The deadline had passed: the call was not started.
+    enum State<F> {
+        // The deadline had passed: the call was not started.
         Expired,
-        /// The call runs.
-        Running {
-            #[pin]
-            inner: F,
-            #[pin]
-            sleep: Option<Sleep>,
-            deadline: Option<Instant>,
-        },
+        Running { #[pin] inner: F, #[pin] sleep: Option<Sleep>, deadline: Option<Instant> },
     }
 }
 
@@ -82,7 +84,7 @@ where
     type Output = Result<Response<Res>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let Projected::Running { inner, sleep, deadline } = self.project() else {
+        let Projected::Running { inner, sleep, deadline } = self.project().state.project() else {
             return Poll::Ready(Err(exceeded().with_log("the deadline had passed before the call was started")));
         };
         // The answer first: one that is there at the deadline was in time.

@@ -1,0 +1,196 @@
+//! The `.proto` files as they were read: descriptors, texts and places.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use prost_reflect::{DescriptorPool, FileDescriptor};
+use protox::{
+    Compiler,
+    file::{ChainFileResolver, GoogleFileResolver, IncludeFileResolver},
+};
+
+use crate::{
+    error::{Error, Place, Problems},
+    google::{self, EmbeddedFileResolver},
+};
+
+/// All files that were given or imported.
+pub(crate) struct Sources {
+    /// Their descriptors, options and comments included.
+    pub pool: DescriptorPool,
+    /// Them again, encoded as a `google.protobuf.FileDescriptorSet`.
+    pub encoded: Vec<u8>,
+    /// Names of the files that were given, in that order.
+    pub given: Vec<String>,
+    paths: HashMap<String, PathBuf>,
+}
+
+impl Sources {
+    /// Reads and compiles `files`, which are found in `includes`.
+    pub(crate) fn load(files: &[PathBuf], includes: &[PathBuf]) -> Result<Self, Error> {
+        if files.is_empty() {
+            return Err(Error::new("no .proto file was given: name at least one"));
+        }
+        let mut resolver = ChainFileResolver::new();
+        for include in includes {
+            resolver.add(IncludeFileResolver::new(include.clone()));
+        }
+        resolver.add(EmbeddedFileResolver);
+        resolver.add(GoogleFileResolver::new());
+        let mut compiler = Compiler::with_file_resolver(resolver);
+        compiler.include_imports(true).include_source_info(true);
+
+        let mut problems = Problems::default();
+        for file in files {
+            if let Err(error) = compiler.open_file(file) {
+                problems.add(refusal(&error, file, includes));
+            }
+        }
+        problems.check()?;
+
+        let given = compiler.files().filter(|file| !file.is_import()).map(|file| file.name().to_owned()).collect();
+        let paths = compiler.files().filter_map(|file| Some((file.name().to_owned(), file.path()?.to_owned()))).collect();
+        Ok(Self { pool: compiler.descriptor_pool(), encoded: compiler.encode_file_descriptor_set(), given, paths })
+    }
+
+    /// The files on disk that were read.
+    pub(crate) fn read(&self) -> Vec<&Path> {
+        let mut paths: Vec<&Path> = self.paths.values().map(PathBuf::as_path).collect();
+        paths.sort_unstable();
+        paths
+    }
+
+    /// Whether a file was given, rather than imported by one that was.
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        self.given.iter().any(|given| given == name)
+    }
+
+    /// The place of what a descriptor's `path` leads to.
+    pub(crate) fn place(&self, file: &FileDescriptor, path: &[i32]) -> Place {
+        let position = span(file, path).map(|(line, column)| (line + 1, column + 1));
+        Place { file: self.shown(file.name()), position }
+    }
+
+    /// The place of the text `literal` that follows the word `key` in the option at `path`; that of the option, or of what
+    /// it belongs to, where this can't be found. `offset` is a byte of the literal.
+    pub(crate) fn place_in_option(
+        &self,
+        file: &FileDescriptor,
+        path: &[i32],
+        key: &str,
+        literal: &str,
+        offset: usize,
+    ) -> Place {
+        let start = path.len();
+        let Some((kept, (line, column))) =
+            (2..=start).rev().find_map(|len| Some((len, span(file, path.get(..len)?)?)))
+        else {
+            return self.place(file, path);
+        };
+        let whole = Place { file: self.shown(file.name()), position: Some((line + 1, column + 1)) };
+        let text = self.text(file.name()).unwrap_or_default();
+        let _ = kept;
+        match find_literal(&text, (line, column), key, literal) {
+            Some((line, column)) => {
+                Place { position: Some((line + 1, column + 1 + offset)), file: whole.file }
+            }
+            None => whole,
+        }
+    }
+
+    fn shown(&self, name: &str) -> String {
+        self.paths.get(name).map_or_else(|| name.to_owned(), |path| shown_path(path))
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        match self.paths.get(name) {
+            Some(path) => std::fs::read_to_string(path).ok(),
+            None => google::text(name).map(str::to_owned),
+        }
+    }
+}
+
+/// The comment that stands with what a descriptor's `path` leads to, its lines as in the file.
+pub(crate) fn comment(file: &FileDescriptor, path: &[i32]) -> String {
+    let location = file
+        .file_descriptor_proto()
+        .source_code_info
+        .as_ref()
+        .and_then(|info| info.location.iter().find(|location| location.path == path));
+    let Some(location) = location else { return String::new() };
+    let mut text = location.leading_comments().to_owned();
+    if !text.is_empty() && !location.trailing_comments().is_empty() {
+        text.push('\n');
+    }
+    text.push_str(location.trailing_comments());
+    text
+}
+
+fn span(file: &FileDescriptor, path: &[i32]) -> Option<(usize, usize)> {
+    let info = file.file_descriptor_proto().source_code_info.as_ref()?;
+    let location = info.location.iter().find(|location| location.path == path)?;
+    let line = usize::try_from(*location.span.first()?).ok()?;
+    let column = usize::try_from(*location.span.get(1)?).ok()?;
+    Some((line, column))
+}
+
+fn shown_path(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}
+
+/// What protox says, with the path on disk in the place of the name by which a file is imported.
+fn refusal(error: &protox::Error, file: &Path, includes: &[PathBuf]) -> String {
+    // Its Display leaves the place out; its Debug is `name:line:column: message`.
+    let text = format!("{error:?}");
+    if let Some(name) = error.file() {
+        let path = includes.iter().map(|include| include.join(name)).find(|path| path.is_file());
+        return match (text.strip_prefix(name), path) {
+            (Some(rest), Some(path)) if rest.starts_with(':') => format!("{}{rest}", shown_path(&path)),
+            _ => text,
+        };
+    }
+    if !file.is_file() {
+        return format!("{}: there is no such file: paths are relative to the package's folder", shown_path(file));
+    }
+    let folders: Vec<String> = includes.iter().map(|include| format!("`{}`", include.display())).collect();
+    format!(
+        "{}: {error} ({}): add the folder that its imports are relative to",
+        shown_path(file),
+        if folders.is_empty() { "there are none".to_owned() } else { folders.join(", ") }
+    )
+}
+
+/// Where a string literal begins (its first character inside the quotes), looking from `from` on: line and column from 0.
+fn find_literal(text: &str, from: (usize, usize), key: &str, literal: &str) -> Option<(usize, usize)> {
+    let mut word = String::new();
+    for (number, line) in text.lines().enumerate().skip(from.0) {
+        let mut chars = line.char_indices().skip(if number == from.0 { from.1 } else { 0 }).peekable();
+        while let Some((at, c)) = chars.next() {
+            if c == '/' && chars.peek().is_some_and(|(_, next)| *next == '/') || c == '#' {
+                break;
+            }
+            if c == '"' || c == '\'' {
+                let inside = line.get(at + 1..)?;
+                let end = inside.find(c).unwrap_or(inside.len());
+                if word == key && inside.get(..end) == Some(literal) {
+                    return Some((number, line.get(..=at)?.chars().count()));
+                }
+                while chars.next_if(|(next, _)| *next <= at + 1 + end).is_some() {}
+                word.clear();
+            } else if c.is_ascii_alphanumeric() || c == '_' {
+                let continues = at > 0 && line.get(..at).is_some_and(|before| before.ends_with(is_word));
+                if !continues {
+                    word.clear();
+                }
+                word.push(c);
+            }
+        }
+    }
+    None
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}

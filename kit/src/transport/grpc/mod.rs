@@ -1,0 +1,56 @@
+//! gRPC, by tonic. The one place where its types are known.
+
+use tonic::metadata::MetadataMap;
+
+use crate::{
+    Code, Error,
+    transport::{answer_headers, status},
+};
+
+mod client;
+mod server;
+
+pub use client::GrpcChannel;
+pub use server::{GrpcConfig, GrpcService};
+
+use prost::Message as _;
+
+/// The status that tonic sends for an error.
+fn to_tonic(error: Error, request_id: &crate::RequestId) -> tonic::Status {
+    let simple = error.reason().is_none()
+        && error.field_violations().is_empty()
+        && error.retry_delay().is_none()
+        && error.details().is_empty();
+    let details = if simple { Vec::new() } else { status::to_status(&error).encode_to_vec() };
+    let metadata = MetadataMap::from_headers(answer_headers(error.metadata().clone(), request_id));
+    let code = tonic::Code::from_i32(error.code() as i32);
+    tonic::Status::with_details_and_metadata(code, error.message(), details.into(), metadata)
+}
+
+/// The error that a status from tonic stands for.
+fn from_tonic(mut received: tonic::Status) -> Error {
+    let metadata = std::mem::take(received.metadata_mut()).into_headers();
+    let code = Code::from_i32(received.code() as i32);
+    let local = std::error::Error::source(&received).is_some();
+    let error = match proto_status(&received) {
+        Some(status) => status::from_status(status),
+        // A status with a cause was made on this side: its text is about sockets, which is nothing for a caller.
+        None if local && code == Code::Unavailable => {
+            Error::unavailable("the service can't be reached now").with_source(received)
+        }
+        None if local => Error::new(code, received.message().to_owned()).with_source(received),
+        None => Error::new(code, received.message().to_owned()),
+    };
+    let mut metadata = metadata;
+    super::remove_transport_headers(&mut metadata);
+    error.with_metadata(crate::Metadata::from_headers(metadata))
+}
+
+fn proto_status(received: &tonic::Status) -> Option<crate::proto::google::rpc::Status> {
+    if received.details().is_empty() {
+        return None;
+    }
+    let status = crate::proto::google::rpc::Status::decode(received.details()).ok()?;
+    // The trailers have the last word on the code: details that contradict them are somebody else's.
+    (status.code == received.code() as i32).then_some(status)
+}

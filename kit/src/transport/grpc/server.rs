@@ -1,0 +1,283 @@
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use serde::{Deserialize, Serialize};
+use tonic::{
+    body::Body,
+    codec::CompressionEncoding,
+    metadata::MetadataMap,
+    server::{Grpc, NamedService},
+};
+use tonic_prost::ProstCodec;
+use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
+
+use super::{from_tonic, to_tonic};
+use crate::{
+    Endpoint, Endpoints, Message, Payload, Request, RequestId, Response, Streaming, Transport, VisitEndpoints,
+    transport::{MAX_MESSAGE_SIZE, answer_headers, arrive},
+};
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type MountedService = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
+
+/// The settings of the gRPC transport.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrpcConfig {
+    /// The largest request message in bytes, after decompression. Default: 4 MiB, as gRPC has it.
+    pub max_request_size: usize,
+    /// The largest answer message in bytes. Default: no limit of ours; the caller has one.
+    pub max_response_size: Option<usize>,
+    /// Whether gzip and zstd are taken from callers and used towards those that take them. Default: true.
+    pub compression: bool,
+}
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        Self { max_request_size: MAX_MESSAGE_SIZE, max_response_size: None, compression: true }
+    }
+}
+
+/// The gRPC side of services: a Tower service over HTTP requests.
+///
+/// Cheap to clone. [`Server`](crate::server::Server) makes and serves it; alone it fits wherever hyper serves HTTP/2.
+#[derive(Clone, Default)]
+pub struct GrpcService {
+    config: Arc<GrpcConfig>,
+    methods: Arc<HashMap<String, Arc<dyn GrpcMethod>>>,
+    mounted: Vec<(&'static str, MountedService)>,
+}
+
+impl GrpcService {
+    /// A transport without services.
+    pub fn new(config: GrpcConfig) -> Self {
+        Self { config: Arc::new(config), ..Self::default() }
+    }
+
+    /// Adds the methods of a service.
+    #[must_use]
+    pub fn service<E: Endpoints>(mut self, endpoints: &E) -> Self {
+        let mut collector = Collector { config: Arc::clone(&self.config), methods: HashMap::new() };
+        endpoints.visit(&mut collector);
+        Arc::make_mut(&mut self.methods).extend(collector.methods);
+        self
+    }
+
+    /// Adds a service that tonic generated, such as health or reflection.
+    #[must_use]
+    pub fn mount<S>(mut self, service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.mounted.push((S::NAME, BoxCloneSyncService::new(service)));
+        self
+    }
+
+    fn mounted(&self, path: &str) -> Option<MountedService> {
+        let service = path.strip_prefix('/')?.split('/').next()?;
+        self.mounted.iter().find(|(name, _)| *name == service).map(|(_, service)| service.clone())
+    }
+}
+
+impl std::fmt::Debug for GrpcService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GrpcService").field("methods", &self.methods.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Service<http::Request<Body>> for GrpcService {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Result<http::Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if let Some(method) = self.methods.get(request.uri().path()) {
+            let call = method.call(request);
+            return Box::pin(async move { Ok(call.await) });
+        }
+        if let Some(mounted) = self.mounted(request.uri().path()) {
+            return Box::pin(mounted.oneshot(request));
+        }
+        let missing = tonic::Status::unimplemented(format!(
+            "there is no method {}",
+            crate::json::scalar::shorten(request.uri().path())
+        ));
+        Box::pin(std::future::ready(Ok(missing.into_http())))
+    }
+}
+
+trait GrpcMethod: Send + Sync {
+    fn call(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>>;
+}
+
+struct Collector {
+    config: Arc<GrpcConfig>,
+    methods: HashMap<String, Arc<dyn GrpcMethod>>,
+}
+
+impl Collector {
+    fn add<Req, Res>(
+        &mut self,
+        endpoint: &Endpoint<Req, Res>,
+        kind: impl FnOnce(Called<Req, Res>) -> Arc<dyn GrpcMethod>,
+    ) where
+        Req: Payload,
+        Res: Payload,
+    {
+        let called = Called { endpoint: endpoint.clone(), config: Arc::clone(&self.config) };
+        self.methods.insert(endpoint.method().path.to_string(), kind(called));
+    }
+}
+
+impl VisitEndpoints for Collector {
+    fn unary<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Req, Res>) {
+        self.add(endpoint, |called| Arc::new(Unary(called)));
+    }
+    fn client_streaming<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Streaming<Req>, Res>) {
+        self.add(endpoint, |called| Arc::new(ClientStreaming(called)));
+    }
+    fn server_streaming<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Req, Streaming<Res>>) {
+        self.add(endpoint, |called| Arc::new(ServerStreaming(called)));
+    }
+    fn bidi_streaming<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Streaming<Req>, Streaming<Res>>) {
+        self.add(endpoint, |called| Arc::new(BidiStreaming(called)));
+    }
+}
+
+/// An endpoint as tonic calls it.
+struct Called<Req, Res> {
+    endpoint: Endpoint<Req, Res>,
+    config: Arc<GrpcConfig>,
+}
+
+impl<Req, Res> Clone for Called<Req, Res> {
+    fn clone(&self) -> Self {
+        Self { endpoint: self.endpoint.clone(), config: Arc::clone(&self.config) }
+    }
+}
+
+impl<Req: Payload, Res: Payload> Called<Req, Res> {
+    fn grpc<M: Message, N: Message>(&self) -> Grpc<ProstCodec<N, M>> {
+        let mut grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(self.config.max_request_size);
+        if let Some(limit) = self.config.max_response_size {
+            grpc = grpc.max_encoding_message_size(limit);
+        }
+        if self.config.compression {
+            for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
+                grpc = grpc.accept_compressed(encoding).send_compressed(encoding);
+            }
+        }
+        grpc
+    }
+
+    async fn run(&self, request: tonic::Request<Req>) -> Result<(Response<Res>, RequestId), tonic::Status> {
+        let (metadata, extensions, message) = request.into_parts();
+        let headers = metadata.into_headers();
+        let parts: &http::Extensions = &extensions;
+        let context = arrive(self.endpoint.method(), Transport::Grpc, headers, parts)
+            .map_err(|e| to_tonic(e, &RequestId::random()))?;
+        let request_id = context.request_id().clone();
+        match self.endpoint.call(Request::new(context, message)).await {
+            Ok(response) => Ok((response, request_id)),
+            Err(error) => Err(to_tonic(error, &request_id)),
+        }
+    }
+}
+
+fn answer<M>(response: Response<M>, request_id: &RequestId) -> tonic::Response<M> {
+    let (metadata, message) = response.into_parts();
+    let headers = answer_headers(metadata, request_id);
+    tonic::Response::from_parts(MetadataMap::from_headers(headers), message, http::Extensions::new())
+}
+
+type TonicStream<M> = Pin<Box<dyn futures_core::Stream<Item = Result<M, tonic::Status>> + Send>>;
+
+fn answer_stream<M: Message>(response: Response<Streaming<M>>, id: RequestId) -> tonic::Response<TonicStream<M>> {
+    let shared = id.clone();
+    answer(response, &id).map(|stream| Box::pin(stream.map_err(move |e| to_tonic(e, &shared))) as TonicStream<M>)
+}
+
+fn incoming<M: Message>(stream: tonic::Streaming<M>) -> Streaming<M> {
+    Streaming::new(stream.map(|item| item.map_err(from_tonic)))
+}
+
+struct Unary<Req, Res>(Called<Req, Res>);
+
+impl<Req: Message, Res: Message> GrpcMethod for Unary<Req, Res> {
+    fn call(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>> {
+        let called = self.0.clone();
+        Box::pin(async move {
+            let mut grpc = called.grpc::<Req, Res>();
+            let service = tower::service_fn(move |request: tonic::Request<Req>| {
+                let called = called.clone();
+                async move { called.run(request).await.map(|(response, id)| answer(response, &id)) }
+            });
+            grpc.unary(service, request).await
+        })
+    }
+}
+
+struct ServerStreaming<Req, Res>(Called<Req, Streaming<Res>>);
+
+impl<Req: Message, Res: Message> GrpcMethod for ServerStreaming<Req, Res> {
+    fn call(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>> {
+        let called = self.0.clone();
+        Box::pin(async move {
+            let mut grpc = called.grpc::<Req, Res>();
+            let service = tower::service_fn(move |request: tonic::Request<Req>| {
+                let called = called.clone();
+                async move { called.run(request).await.map(|(response, id)| answer_stream(response, id)) }
+            });
+            grpc.server_streaming(service, request).await
+        })
+    }
+}
+
+struct ClientStreaming<Req, Res>(Called<Streaming<Req>, Res>);
+
+impl<Req: Message, Res: Message> GrpcMethod for ClientStreaming<Req, Res> {
+    fn call(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>> {
+        let called = self.0.clone();
+        Box::pin(async move {
+            let mut grpc = called.grpc::<Req, Res>();
+            let service = tower::service_fn(move |request: tonic::Request<tonic::Streaming<Req>>| {
+                let called = called.clone();
+                async move { called.run(request.map(incoming)).await.map(|(response, id)| answer(response, &id)) }
+            });
+            grpc.client_streaming(service, request).await
+        })
+    }
+}
+
+struct BidiStreaming<Req, Res>(Called<Streaming<Req>, Streaming<Res>>);
+
+impl<Req: Message, Res: Message> GrpcMethod for BidiStreaming<Req, Res> {
+    fn call(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>> {
+        let called = self.0.clone();
+        Box::pin(async move {
+            let mut grpc = called.grpc::<Req, Res>();
+            let service = tower::service_fn(move |request: tonic::Request<tonic::Streaming<Req>>| {
+                let called = called.clone();
+                async move { called.run(request.map(incoming)).await.map(|(response, id)| answer_stream(response, id)) }
+            });
+            grpc.streaming(service, request).await
+        })
+    }
+}

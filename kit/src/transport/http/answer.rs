@@ -1,0 +1,123 @@
+//! Answers and errors as HTTP.
+
+use std::any::Any;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::Body;
+use crate::{
+    Error, Message, RequestId, Response,
+    json::{self, Options},
+    proto::google::{api::HttpBody, rpc::Status},
+    transport::{answer_headers, status::to_status},
+};
+
+/// An error and the HTTP status it has here, where that is not the one of its code.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: Option<StatusCode>,
+    error: Error,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, error: Error) -> Self {
+        Self { status: Some(status), error }
+    }
+
+    /// The answer that says so.
+    pub(super) fn answer(self, request_id: &RequestId) -> http::Response<Body> {
+        let Self { status, error } = self;
+        let code = status.or_else(|| StatusCode::from_u16(error.code().http_status()).ok());
+        let mut response = http::Response::new(Body::from(error_json(&error)));
+        *response.status_mut() = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.headers_mut() = answer_headers(error.metadata().clone(), request_id);
+        set_json(response.headers_mut());
+        if let Some(delay) = error.retry_delay() {
+            // Whole seconds, rounded up: a client that comes early is refused again.
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { status: None, error }
+    }
+}
+
+fn set_json(headers: &mut HeaderMap) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// The JSON of `google.rpc.Status`.
+pub(super) fn error_json(error: &Error) -> Vec<u8> {
+    let status = to_status(error);
+    match json::to_vec(&status, &status_options()) {
+        Ok(bytes) => bytes,
+        Err(_) => {
+            // A detail of a type that is not known here: what can be said is said without it.
+            let bare = Status { details: Vec::new(), ..status };
+            json::to_vec(&bare, &Options::default()).unwrap_or_default()
+        }
+    }
+}
+
+/// How errors are written: with the types that their details have.
+pub(super) fn status_options() -> Options {
+    Options { registry: crate::proto::google::rpc::register(json::Registry::default()), ..Options::default() }
+}
+
+/// The answer of a unary call.
+pub(super) fn unary<M: Message>(
+    response: Response<M>,
+    response_body: Option<&str>,
+    options: &Options,
+    request_id: &RequestId,
+) -> Result<http::Response<Body>, Error> {
+    let (metadata, message) = response.into_parts();
+    let mut headers = answer_headers(metadata, request_id);
+    let body = match as_raw(&message) {
+        Some(raw) => {
+            headers.insert(header::CONTENT_TYPE, raw_type(raw)?);
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            Body::from(raw.data.clone())
+        }
+        None => {
+            set_json(&mut headers);
+            Body::from(message_json(&message, response_body, options)?)
+        }
+    };
+    let mut answer = http::Response::new(body);
+    *answer.headers_mut() = headers;
+    Ok(answer)
+}
+
+/// The JSON of an answer, or of the field of it that the rule asks for.
+pub(super) fn message_json<M: Message>(
+    message: &M,
+    response_body: Option<&str>,
+    options: &Options,
+) -> Result<Vec<u8>, Error> {
+    match response_body {
+        None => json::to_vec(message, options),
+        Some(field) => json::write_field(message, field, options).map_err(|e| {
+            Error::internal("the answer has no JSON form").with_log(format!("writing {field} of {}: {e}", M::NAME))
+        }),
+    }
+}
+
+pub(super) fn as_raw<M: Message>(message: &M) -> Option<&HttpBody> {
+    (message as &dyn Any).downcast_ref()
+}
+
+pub(super) fn raw_type(raw: &HttpBody) -> Result<HeaderValue, Error> {
+    if raw.content_type.is_empty() {
+        return Ok(HeaderValue::from_static("application/octet-stream"));
+    }
+    HeaderValue::from_str(&raw.content_type).map_err(|_| {
+        Error::internal("the answer has a content type that can't be sent").with_log(raw.content_type.clone())
+    })
+}

@@ -1,0 +1,80 @@
+//! HTTP/JSON by the rules of `google.api.http`: a path, a query and a body become the same message that gRPC carries.
+//!
+//! What the standard leaves open is decided in `docs/transcoding.md`. Any HTTP client fits; errors are `google.rpc.Status`
+//! as JSON with the usual HTTP status.
+
+mod accept;
+mod answer;
+mod bind;
+mod body;
+mod client;
+mod cors;
+mod docs;
+mod route;
+mod service;
+mod stream;
+
+use std::time::Duration;
+
+pub use client::HttpChannel;
+pub use cors::CorsConfig;
+use serde::{Deserialize, Serialize};
+pub use service::{HttpService, HttpTransport};
+
+use super::MAX_MESSAGE_SIZE;
+use crate::json::UnknownFields;
+
+/// The body of requests and answers.
+pub type Body = axum::body::Body;
+
+/// The settings of the HTTP/JSON transport.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// The largest request body in bytes, after decompression; of a stream, the largest message. Default: 4 MiB, as gRPC.
+    pub max_request_size: usize,
+    /// The most query parameters of a request. Default: 1000, as PHP and Django have it.
+    pub max_query_parameters: usize,
+    /// Whether unknown query parameters are refused with 400 and their name. Default: true, a misspelt filter is worse than
+    /// an error.
+    pub reject_unknown_query_parameters: bool,
+    /// Whether unknown fields of a JSON body are refused. Default: false, so that clients and servers can be upgraded in any
+    /// order.
+    pub reject_unknown_json_fields: bool,
+    /// Whether fields at their default are left out of answers. Default: false.
+    pub omit_defaults: bool,
+    /// Whether gzip is taken in requests and used in answers. Default: true.
+    pub compression: bool,
+    /// Whether `/openapi.json` and the page `/docs/` are served. Default: true.
+    pub docs: bool,
+    /// Who may call from a browser's page of another origin. Default: nobody.
+    pub cors: CorsConfig,
+}
+
+/// How often an idle event stream sends a comment, so that proxies do not take it for dead: under nginx's 60 s.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            max_request_size: MAX_MESSAGE_SIZE,
+            max_query_parameters: 1000,
+            reject_unknown_query_parameters: true,
+            reject_unknown_json_fields: false,
+            omit_defaults: false,
+            compression: true,
+            docs: true,
+            cors: CorsConfig::default(),
+        }
+    }
+}
+
+impl HttpConfig {
+    fn json(&self) -> crate::json::Options {
+        crate::json::Options {
+            unknown_fields: if self.reject_unknown_json_fields { UnknownFields::Reject } else { UnknownFields::Ignore },
+            omit_defaults: self.omit_defaults,
+            ..crate::json::Options::default()
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The doors of a service: gRPC and HTTP/JSON, and what they share.
+//!
+//! A transport turns bytes into a [`Request`](crate::Request), calls the endpoint, and turns the answer into bytes. It
+//! decides nothing else: what holds for a call holds whatever door it came through.
+
+use std::{sync::Arc, time::Duration};
+
+use ::http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+use crate::{Context, Metadata, Method, Peer, RequestId, Transport};
+
+#[cfg(feature = "grpc")]
+pub mod grpc;
+#[cfg(feature = "http")]
+pub mod http;
+pub(crate) mod status;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static(RequestId::HEADER);
+
+/// The largest message taken by default: what gRPC implementations take.
+pub(crate) const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
+
+/// The context of a call from the headers that it came with.
+pub(crate) fn arrive(
+    method: &Method,
+    transport: Transport,
+    mut headers: HeaderMap,
+    extensions: &Extensions,
+) -> Result<Context, crate::Error> {
+    let deadline = match headers.remove("grpc-timeout") {
+        Some(value) => {
+            let timeout = parse_timeout(value.as_bytes()).ok_or_else(|| {
+                crate::Error::invalid_argument("grpc-timeout must be 1 to 8 digits and one of H, M, S, m, u, n")
+            })?;
+            Instant::now().checked_add(timeout)
+        }
+        None => None,
+    };
+    let request_id = headers
+        .get(&REQUEST_ID)
+        .and_then(|value| RequestId::parse(value.to_str().ok()?))
+        .unwrap_or_else(RequestId::random);
+    remove_transport_headers(&mut headers);
+    let peer = extensions.get::<Arc<Peer>>().cloned();
+    Ok(Context::arrived(method.clone(), transport, Metadata::from_headers(headers), deadline, request_id, peer))
+}
+
+/// Headers that say how a message travels belong to the transport, not to the call.
+pub(crate) fn remove_transport_headers(headers: &mut HeaderMap) {
+    const OURS: [&str; 16] = [
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "connection",
+        "keep-alive",
+        "upgrade",
+        "date",
+        "grpc-encoding",
+        "grpc-accept-encoding",
+        "grpc-timeout",
+        "grpc-status",
+        "grpc-message",
+        "x-request-id",
+    ];
+    if !headers.is_empty() {
+        for name in OURS {
+            headers.remove(name);
+        }
+    }
+}
+
+/// The value of `grpc-timeout`: at most eight digits and a unit.
+fn parse_timeout(text: &[u8]) -> Option<Duration> {
+    let (unit, digits) = text.split_last()?;
+    if !(1..=8).contains(&digits.len()) {
+        return None;
+    }
+    let mut number = 0u64;
+    for digit in digits {
+        number = number * 10 + u64::from(digit.checked_sub(b'0').filter(|d| *d < 10)?);
+    }
+    Some(match unit {
+        b'H' => Duration::from_secs(number * 3600),
+        b'M' => Duration::from_secs(number * 60),
+        b'S' => Duration::from_secs(number),
+        b'm' => Duration::from_millis(number),
+        b'u' => Duration::from_micros(number),
+        b'n' => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+/// The text of `grpc-timeout` for the time that is left; rounded up to what eight digits can say.
+pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
+    const MOST: u128 = 99_999_999;
+    let (number, unit) = [(1u128, 'n'), (1_000, 'u'), (1_000_000, 'm'), (1_000_000_000, 'S')]
+        .into_iter()
+        .map(|(nanos, unit)| (left.as_nanos().div_ceil(nanos), unit))
+        .find(|(number, _)| *number <= MOST)
+        .unwrap_or((MOST, 'S'));
+    HeaderValue::try_from(format!("{number}{unit}")).unwrap_or(HeaderValue::from_static("1S"))
+}
+
+/// The headers of a call that leaves: its metadata, deadline and request id.
+pub(crate) fn depart(cx: &Context) -> HeaderMap {
+    let mut headers = cx.metadata().headers().clone();
+    remove_transport_headers(&mut headers);
+    if let Some(left) = cx.remaining() {
+        headers.insert("grpc-timeout", format_timeout(left));
+    }
+    if let Ok(id) = HeaderValue::from_str(cx.request_id().as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers
+}
+
+/// The headers of an answer: its metadata and the request id.
+pub(crate) fn answer_headers(metadata: Metadata, request_id: &RequestId) -> HeaderMap {
+    let mut headers = metadata.into_headers();
+    remove_transport_headers(&mut headers);
+    if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_and_written() {
+        for (text, millis) in
+            [("1S", 1000), ("250m", 250), ("2M", 120_000), ("1H", 3_600_000), ("99999999m", 99_999_999)]
+        {
+            assert_eq!(parse_timeout(text.as_bytes()), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for wrong in ["", "S", "1", "123456789S", "-1S", "1x", "1.5S", "+1S"] {
+            assert_eq!(parse_timeout(wrong.as_bytes()), None, "{wrong}");
+        }
+        for left in
+            [Duration::ZERO, Duration::from_nanos(1), Duration::from_millis(1500), Duration::from_secs(u32::MAX.into())]
+        {
+            let back = parse_timeout(format_timeout(left).as_bytes()).unwrap();
+            assert!(back >= left.min(Duration::from_secs(99_999_999)), "{left:?} became {back:?}");
+        }
+    }
+}
