@@ -16,6 +16,8 @@
 //! | what stands around methods | [`middleware`], [`layer`] |
 //! | canonical protobuf JSON | [`json`], [`message`] |
 
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(any(feature = "grpc", feature = "http"))]
 pub mod client;
 #[doc(hidden)]
@@ -31,6 +33,9 @@ pub mod message;
 pub mod middleware;
 #[path = "/tmp/proto_stub.rs"]
 pub mod proto;
+#[cfg(feature = "server")]
+pub mod server;
+pub mod telemetry;
 #[cfg(any(feature = "grpc", feature = "http"))]
 pub mod transport;
 

@@ -1,1 +1,4 @@
-//! Placeholder while the workspace is laid out.
+//! The comments service of BookInfo.
+
+pub mod models;
+pub mod repository;

@@ -122,6 +122,15 @@ impl<T> Sender<T> {
         self.0.send(message).await.map_err(|_| Error::cancelled("the reader of the stream is gone"))
     }
 
+    /// As [`Sender::send`], for threads that are no tasks.
+    ///
+    /// # Errors
+    /// `CANCELLED` when nobody reads any more.
+    #[cfg(feature = "cli")]
+    pub(crate) fn blocking_send(&self, message: Result<T, Error>) -> Result<(), Error> {
+        self.0.blocking_send(message).map_err(|_| Error::cancelled("the reader of the stream is gone"))
+    }
+
     /// Waits until nobody reads any more.
     pub async fn closed(&self) {
         self.0.closed().await;

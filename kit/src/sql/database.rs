@@ -11,7 +11,7 @@ use sqlx::{
 use tokio::time::timeout;
 
 use super::{
-    DatabaseConfig, Exclusive, Schema, SqlError,
+    DatabaseConfig, Schema, SqlError,
     address::{Options, redact},
 };
 use crate::config::{Validate as _, Violations};

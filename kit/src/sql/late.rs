@@ -59,7 +59,7 @@ impl<R: Send + Sync + 'static> Late<R> {
     pub async fn connect<F, Fut>(connect: F) -> Result<Self, SqlError>
     where
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<R, SqlError>> + Send,
+        Fut: Future<Output = Result<R, SqlError>> + Send + 'static,
     {
         match connect().await {
             Ok(repository) => Ok(Self::ready(repository)),

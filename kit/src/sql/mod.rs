@@ -48,6 +48,8 @@ mod late;
 mod schema;
 mod sqlite;
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use config::DatabaseConfig;
 pub use database::{Database, Pool, unless_read_only};

@@ -3,5 +3,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
 
 mod failures;
-mod store;
 mod order;
+mod store;

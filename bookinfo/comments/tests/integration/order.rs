@@ -2,8 +2,8 @@
 
 use bookcomments::repository::{Comments, SqlComments};
 
-use kit::sql::testing::on_each_backend;
 use crate::store::{config, empty};
+use kit::sql::testing::on_each_backend;
 
 on_each_backend!(a_watcher_misses_nothing_while_many_write);
 

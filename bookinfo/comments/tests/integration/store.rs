@@ -24,7 +24,7 @@ on_each_backend!(
 );
 
 pub(crate) fn config(url: &str) -> DatabaseConfig {
-    DatabaseConfig { url: url.to_owned(), migrate: true, seed: true, ..DatabaseConfig::default() }
+    DatabaseConfig { migrate: true, seed: true, ..DatabaseConfig::new(url) }
 }
 
 pub(crate) async fn empty(url: &str) -> SqlComments {
@@ -185,7 +185,7 @@ async fn a_read_only_session_takes_no_comment(url: String) {
         "postgres" => format!("{url}&options[default_transaction_read_only]=on"),
         _ => return,
     };
-    SqlComments::connect(&config(&url)).await.unwrap().close().await;
+    SqlComments::connect(&config(&url)).await.unwrap().database().close().await;
     let config = DatabaseConfig { migrate: false, seed: false, ..config(&read_only) };
     let comments = SqlComments::connect(&config).await.unwrap();
     let error = comments.add(1, "never stored").await.unwrap_err();

@@ -16,7 +16,7 @@ on_each_backend!(
 );
 
 fn config(url: &str) -> DatabaseConfig {
-    DatabaseConfig { url: url.to_owned(), migrate: true, seed: true, ..DatabaseConfig::default() }
+    DatabaseConfig { migrate: true, seed: true, ..DatabaseConfig::new(url) }
 }
 
 async fn all(books: &SqlBooks) -> Vec<Book> {

@@ -34,7 +34,7 @@ const MAX_AGE: Duration = Duration::from_secs(7200);
 /// An `OPTIONS` that is no preflight goes through under this name, because tower-http answers every `OPTIONS` itself.
 const OPTIONS_CALL: &str = "KIT-OPTIONS";
 
-pub(super) fn around(service: Inner, config: &CorsConfig) -> Result<Inner, Error> {
+pub(crate) fn around(service: Inner, config: &CorsConfig) -> Result<Inner, Error> {
     if config.origins.is_empty() {
         return Ok(service);
     }

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 pub use client::HttpChannel;
 pub use cors::CorsConfig;
+#[cfg(feature = "server")]
+pub(crate) use cors::around as around_cors;
 use serde::{Deserialize, Serialize};
 pub use service::{HttpService, HttpTransport};
 

@@ -1,0 +1,166 @@
+//! Connections: how they are served, and how they end.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
+
+use super::{ServerConfig, port::App, signal::shutdown_signal};
+use crate::{Peer, transport::http::Body};
+
+/// A silent HTTP/2 peer is dropped this long after a ping: hyper's default.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// All connections of a server. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Connections {
+    builder: auto::Builder<TokioExecutor>,
+    permits: Arc<Semaphore>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+    dropped: CancellationToken,
+    max_age: Option<Duration>,
+    #[cfg(feature = "tls")]
+    handshake_timeout: Duration,
+}
+
+impl Connections {
+    pub(super) fn new(config: &ServerConfig) -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let header_size = usize::try_from(config.max_header_size).unwrap_or(usize::MAX);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.header_timeout)
+            // hyper asks for 8 KiB at least, and the buffer holds the start of a body too.
+            .max_buf_size(header_size.max(8 * 1024));
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(config.keep_alive)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .max_concurrent_streams(config.max_concurrent_streams)
+            .max_header_list_size(config.max_header_size);
+        Self {
+            builder,
+            permits: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            dropped: CancellationToken::new(),
+            max_age: config.max_connection_age,
+            #[cfg(feature = "tls")]
+            handshake_timeout: config.handshake_timeout,
+        }
+    }
+
+    /// Waits until one more connection may be taken.
+    pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
+        match Arc::clone(&self.permits).acquire_owned().await {
+            Ok(permit) => permit,
+            // The semaphore is never closed.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn serve(&self, stream: TcpStream, peer: SocketAddr, app: App, permit: OwnedSemaphorePermit) {
+        let peer = Peer { address: Some(peer), ..Peer::default() };
+        let this = self.clone();
+        self.tasks.spawn(async move { this.run(stream, peer, app, permit).await });
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn serve_tls(
+        &self,
+        tls: super::tls::Acceptor,
+        stream: TcpStream,
+        address: SocketAddr,
+        app: App,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let this = self.clone();
+        self.tasks.spawn(async move {
+            let handshake = tokio::time::timeout(this.handshake_timeout, tls.accept(stream));
+            let stream = tokio::select! {
+                () = this.closing.cancelled() => return,
+                result = handshake => match result {
+                    Ok(Ok(stream)) => stream,
+                    Ok(Err(error)) => return tracing::debug!(%error, peer = %address, "TLS handshake"),
+                    Err(_) => return tracing::debug!(peer = %address, "TLS handshake took too long"),
+                },
+            };
+            let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let certificates = certificates.iter().map(|der| der.as_ref().to_vec()).collect();
+            let peer = Peer { address: Some(address), certificates };
+            this.run(stream, peer, app, permit).await;
+        });
+    }
+
+    async fn run<S>(&self, stream: S, peer: Peer, app: App, permit: OwnedSemaphorePermit)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let _permit = permit;
+        let address = peer.address;
+        let peer = Arc::new(peer);
+        let service = app.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(Arc::clone(&peer));
+            request.map(Body::new)
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut connection = std::pin::pin!(connection);
+        let aged = async {
+            match self.max_age {
+                // A tenth of jitter, so that connections that were made together do not end together.
+                Some(age) => sleep(age.mul_f64(1.0 - 0.1 * fastrand::f64())).await,
+                None => std::future::pending().await,
+            }
+        };
+        let result = tokio::select! {
+            result = connection.as_mut() => Some(result),
+            () = self.closing.cancelled() => None,
+            () = aged => None,
+        };
+        let result = match result {
+            Some(result) => result,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    result = connection => result,
+                    () = self.dropped.cancelled() => return,
+                }
+            }
+        };
+        if let Err(error) = result {
+            // What a client does to its connection is its own affair.
+            tracing::debug!(%error, peer = ?address, "connection");
+        }
+    }
+
+    /// Lets every connection finish its calls, up to `timeout` or a second signal.
+    pub(super) async fn drain(self, timeout: Duration) {
+        self.closing.cancel();
+        self.tasks.close();
+        let open = self.tasks.len();
+        if open > 0 {
+            tracing::info!(connections = open, ?timeout, "finishing the calls that run");
+        }
+        tokio::select! {
+            () = self.tasks.wait() => return,
+            () = sleep(timeout) => tracing::warn!(connections = self.tasks.len(), "dropping calls that take too long"),
+            () = shutdown_signal() => tracing::warn!(connections = self.tasks.len(), "dropping calls: second signal"),
+        }
+        self.dropped.cancel();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,108 @@
+//! What a database says when it can't be had.
+
+use std::time::Duration;
+
+use tokio::{net::TcpListener, time::Instant};
+
+use super::{Database, DatabaseConfig, Schema, SqlError, Step, lock_key, testing::Folder};
+
+static SCHEMA: Schema = Schema {
+    application: "kit",
+    migrations_table: "kit_migrations",
+    lock_key: lock_key("kit"),
+    steps: &[Step {
+        version: 1,
+        description: "words",
+        sqlite: "CREATE TABLE kit_words (word TEXT)",
+        mysql: "CREATE TABLE kit_words (word TEXT)",
+        postgres: "CREATE TABLE kit_words (word TEXT)",
+    }],
+};
+
+async fn connect(url: String) -> Result<Database, SqlError> {
+    let config = DatabaseConfig { acquire_timeout: Duration::from_secs(1), migrate: true, ..DatabaseConfig::new(url) };
+    Database::connect(&config, &SCHEMA).await
+}
+
+async fn refused(url: String) -> SqlError {
+    let start = Instant::now();
+    let error = connect(url).await.unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    error
+}
+
+/// A port that nobody listens on: bound once to be free, then let go.
+async fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable_at_once() {
+    for scheme in ["mysql", "postgres"] {
+        let port = free_port().await;
+        let start = Instant::now();
+        let error = refused(format!("{scheme}://root:secret@127.0.0.1:{port}/books")).await;
+        assert!(start.elapsed() < Duration::from_millis(900), "the true cause, not the pool's timeout");
+        assert!(error.is_unavailable() && !error.is_read_only());
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(&format!("{scheme}://root@127.0.0.1:{port}/books")), "{text}");
+        assert!(text.contains("refused") && text.contains("database.url"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_unavailable_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    for scheme in ["mysql", "postgres"] {
+        let error = refused(format!("{scheme}://root:secret@127.0.0.1:{port}/books")).await;
+        assert!(error.is_unavailable(), "{error}");
+        assert!(error.to_string().contains("1s") && !error.to_string().contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_sqlite_file_that_must_exist_and_does_not_is_unavailable() {
+    let folder = Folder::new();
+    for mode in ["ro", "rw"] {
+        let error = refused(folder.url(&format!("none.db?mode={mode}"))).await;
+        assert!(error.is_unavailable() && error.to_string().contains("none.db"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_named() {
+    let folder = Folder::new();
+    connect(folder.url("file.db")).await.unwrap().close().await;
+    let error = refused(folder.url("file.db/below.db")).await;
+    assert!(error.is_unavailable() && error.to_string().contains("file.db"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_writes_is_opened_and_not_migrated() {
+    let folder = Folder::new();
+    let file = folder.path("empty.db");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "").unwrap();
+    let database = connect(folder.url("empty.db?mode=ro")).await.unwrap();
+    database.check().await.unwrap();
+    assert!(database.migrate().await.unwrap_err().is_read_only());
+}
+
+#[tokio::test]
+async fn what_is_not_a_database_is_no_passing_trouble() {
+    let folder = Folder::new();
+    let file = folder.path("letter.db");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "this is a letter, not a database; it is long enough to have a header").unwrap();
+    let error = refused(folder.url("letter.db")).await;
+    assert!(!error.is_unavailable() && !error.is_read_only(), "{error}");
+}
+
+#[tokio::test]
+async fn wrong_settings_are_an_error_before_anything_is_opened() {
+    let error = refused("mysql://root:secret@db".to_owned()).await;
+    assert!(error.to_string().contains("`url`") && !error.to_string().contains("secret"), "{error}");
+    assert!(!error.is_unavailable());
+}
