@@ -31,7 +31,6 @@ pub mod json;
 pub mod layer;
 pub mod message;
 pub mod middleware;
-#[path = "/tmp/proto_stub.rs"]
 pub mod proto;
 #[cfg(feature = "server")]
 pub mod server;

@@ -21,10 +21,15 @@ pub(crate) struct Types {
 }
 
 impl Types {
-    /// The types of `pool`, some of which the user (first), then the kit and prost already have.
-    pub(crate) fn new(kit: &str, own: &[(String, String)], pool: &DescriptorPool) -> Result<Self, Error> {
+    /// The types of `pool`, some of which the user (first), then the kit and prost already have; but not those of `own`.
+    pub(crate) fn new(
+        kit: &str,
+        elsewhere: &[(String, String)],
+        own: &[String],
+        pool: &DescriptorPool,
+    ) -> Result<Self, Error> {
         let mut externs = HashMap::new();
-        for (proto, rust) in own {
+        for (proto, rust) in elsewhere {
             let well_formed = proto.strip_prefix('.').is_some_and(|rest| !rest.split('.').any(str::is_empty));
             if !well_formed {
                 return Err(Error::new(format!(
@@ -37,6 +42,9 @@ impl Types {
             externs.insert(proto.clone(), rust.clone());
         }
         for (proto, rust) in known(kit) {
+            if own.iter().any(|own| proto.starts_with(own)) {
+                continue;
+            }
             externs.entry(proto).or_insert(rust);
         }
         let mut types = Self { externs, holds: HashMap::new() };

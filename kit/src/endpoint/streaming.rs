@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::Error;
 
+type Inner<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
+
 /// A stream of messages, in the place where a unary call has one message.
 ///
 /// Ends after its first error. Dropping it tells the sender that nobody reads any more.
@@ -28,7 +30,7 @@ use crate::Error;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Streaming<T> {
-    inner: Option<Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>>,
+    inner: Option<Inner<T>>,
     held: Vec<Box<dyn Any + Send>>,
 }
 

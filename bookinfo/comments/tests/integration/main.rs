@@ -1,7 +1,13 @@
-//! The comments service: its store against every database that it supports.
+//! The comments service: its rules on a store in memory, its store on every database, the whole over real sockets, and
+//! the program.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
 
 mod failures;
+mod fake;
 mod order;
+mod process;
+mod service;
 mod store;
+mod watch;
+mod wire;

@@ -97,7 +97,7 @@ impl Model {
             }
         }
         let packages: Vec<Package> = packages.into_values().collect();
-        http::check_conflicts(&packages, sources, &mut problems);
+        http::check_conflicts(&packages, &mut problems);
         clash::check(&packages, sources, &types, &mut problems);
         problems.check()?;
         Ok(Self { packages, types })
@@ -117,7 +117,7 @@ impl Package {
 
     /// The name of the file it is written to, without an extension.
     pub(crate) fn file_stem(&self) -> String {
-        if self.module.is_empty() { "_".to_owned() } else { self.module.join(".") }
+        if self.module.is_empty() { "_".to_owned() } else { self.module.join(".").replace("r#", "") }
     }
 }
 

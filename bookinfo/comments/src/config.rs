@@ -1,0 +1,107 @@
+//! The settings of the service: `config/local.yaml`, `config/container.yaml`, and `BOOKCOMMENTS_...` in the environment.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use bookcommon::Settings;
+use kit::{
+    config::{Validate, Violations},
+    middleware::StandardConfig,
+    server::ServerConfig,
+    sql::DatabaseConfig,
+    telemetry::log::LogConfig,
+    transport::{grpc::GrpcConfig, http::HttpConfig},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{repository, service};
+
+/// Where the settings come from.
+pub const SETTINGS: Settings = Settings {
+    prefix: "BOOKCOMMENTS",
+    folder: env!("CARGO_MANIFEST_DIR"),
+    local: include_str!("../config/local.yaml"),
+    container: include_str!("../config/container.yaml"),
+};
+
+/// The settings of the service. The defaults are those of a developer's machine, but that nothing is migrated or seeded.
+///
+/// ```
+/// use bookcomments::config::{Config, SETTINGS};
+/// use bookcommon::Surroundings;
+///
+/// let env = vec![("BOOKCOMMENTS_HTTP_ADDR".into(), "127.0.0.1:8080".into())];
+/// let loaded = SETTINGS.load_built_in::<Config>(&Surroundings { folder: "/nowhere".into(), env })?;
+/// assert_eq!(loaded.config.http_addr.port(), 8080);
+/// # Ok::<(), kit::config::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where HTTP/JSON is served. Default: 127.0.0.1:5011.
+    pub http_addr: SocketAddr,
+    /// Where gRPC is served. Default: 127.0.0.1:5012.
+    pub grpc_addr: SocketAddr,
+    /// The file that holds the number of the process while it runs. Default: none.
+    pub pid_file: Option<PathBuf>,
+    /// The database.
+    pub database: DatabaseConfig,
+    /// How comments are watched.
+    pub watch: WatchConfig,
+    /// The chain of middleware around every method.
+    pub standard: StandardConfig,
+    /// The HTTP/JSON transport.
+    pub http: HttpConfig,
+    /// The gRPC transport.
+    pub grpc: GrpcConfig,
+    /// Connections, and how they end.
+    pub server: ServerConfig,
+    /// Whether gRPC tools may ask which methods there are. Default: false.
+    pub reflection: bool,
+    /// The log.
+    pub log: LogConfig,
+}
+
+/// How comments are watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WatchConfig {
+    /// How often the store is asked for comments that came in through another instance. Those that came in through this one
+    /// are sent at once. Default: 1 s.
+    #[serde(with = "kit::config::duration")]
+    pub interval: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 5011)),
+            grpc_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 5012)),
+            pid_file: None,
+            database: DatabaseConfig::new(repository::DEFAULT_URL),
+            watch: WatchConfig::default(),
+            standard: StandardConfig::default(),
+            http: HttpConfig::default(),
+            grpc: GrpcConfig::default(),
+            server: ServerConfig::default(),
+            reflection: false,
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for WatchConfig {
+    fn default() -> Self {
+        Self { interval: service::WATCH_INTERVAL }
+    }
+}
+
+impl Validate for Config {
+    fn validate(&self, report: &mut Violations) {
+        report.section("database", &self.database);
+        report.require(!self.watch.interval.is_zero(), "watch.interval", "is 0, which never rests: the default is 1s");
+    }
+}

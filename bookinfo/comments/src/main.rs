@@ -1,0 +1,39 @@
+//! The comments service as a program of its own.
+
+use std::process::ExitCode;
+
+use bookcomments::{
+    app::App,
+    config::{Config, SETTINGS},
+};
+use bookcommon::{Failure, PidFile, Program};
+use kit::server::shutdown_signal;
+use tokio_util::sync::CancellationToken;
+
+const PROGRAM: Program = Program {
+    name: "bookcomments-server",
+    version: env!("CARGO_PKG_VERSION"),
+    about: "Serves what readers say about books",
+    settings: SETTINGS,
+};
+
+fn main() -> ExitCode {
+    PROGRAM.main(serve)
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    config.log.init()?;
+    let stop = CancellationToken::new();
+    let app = App::build(&config, stop.clone()).await?;
+    let server = app.server(&config).bind().await?;
+    let _pid = PidFile::write(config.pid_file.as_deref())?;
+    tracing::info!(http = %config.http_addr, grpc = %config.grpc_addr, "serving");
+    let stopping = async {
+        shutdown_signal().await;
+        stop.cancel();
+    };
+    server.run(stopping).await?;
+    app.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}

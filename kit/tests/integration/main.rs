@@ -1,0 +1,19 @@
+//! What holds over real sockets: one binary, because linking is most of the time of a test build.
+
+mod bad_input;
+mod conformance;
+mod grpc;
+mod http;
+mod lifecycle;
+mod middleware;
+mod support;
+mod tls;
+
+#[allow(dead_code, reason = "the example has a main")]
+#[path = "../../examples/echo.rs"]
+mod echo;
+
+/// The service of `examples/streaming.rs`.
+#[allow(dead_code, reason = "the example has a main")]
+#[path = "../../examples/streaming.rs"]
+mod chat;

@@ -1,0 +1,142 @@
+//! Servers on free ports, and an HTTP client that sends exactly the bytes it is told to.
+
+use std::net::SocketAddr;
+
+use kit::{Endpoints, server::Server};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+/// A server that stops when it is dropped or told to.
+pub(crate) struct Running {
+    pub(crate) http: SocketAddr,
+    pub(crate) grpc: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<Result<(), kit::server::ServeError>>,
+}
+
+impl Running {
+    pub(crate) async fn start(server: Server) -> Self {
+        let bound = server.http("127.0.0.1:0").grpc("127.0.0.1:0").bind().await.unwrap();
+        let (http, grpc) = (bound.http_addr().unwrap(), bound.grpc_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = tokio::spawn(bound.run(async move {
+            let _ = stopped.await;
+        }));
+        Self { http, grpc, stop: Some(stop), served }
+    }
+
+    pub(crate) async fn serve(endpoints: &impl Endpoints) -> Self {
+        Self::start(Server::new().service(endpoints)).await
+    }
+
+    pub(crate) fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    pub(crate) async fn stopped(mut self) -> Result<(), kit::server::ServeError> {
+        self.stop();
+        self.served.await.unwrap()
+    }
+
+    pub(crate) fn grpc_url(&self) -> String {
+        format!("grpc://{}", self.grpc)
+    }
+
+    pub(crate) fn http_url(&self) -> String {
+        format!("http://{}", self.http)
+    }
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// Whether the body came to its proper end.
+    pub(crate) complete: bool,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+}
+
+/// Sends a request and reads the answer to its end.
+pub(crate) async fn request(addr: SocketAddr, method: &str, target: &str, headers: &[&str], body: &[u8]) -> Answer {
+    let mut head = format!("{method} {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+    if !body.is_empty() && !headers.iter().any(|header| header.starts_with("transfer-encoding")) {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    for header in headers {
+        head.push_str(header);
+        head.push_str("\r\n");
+    }
+    head.push_str("\r\n");
+    let mut sent = head.into_bytes();
+    sent.extend_from_slice(body);
+    raw(addr, &sent).await
+}
+
+pub(crate) async fn get(addr: SocketAddr, target: &str) -> Answer {
+    request(addr, "GET", target, &[], b"").await
+}
+
+pub(crate) async fn post(addr: SocketAddr, target: &str, json: &str) -> Answer {
+    request(addr, "POST", target, &["content-type: application/json"], json.as_bytes()).await
+}
+
+/// Sends bytes and reads until the server closes.
+pub(crate) async fn raw(addr: SocketAddr, sent: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    // A server that refuses a large body closes before it has all of it.
+    let _ = stream.write_all(sent).await;
+    let mut received = Vec::new();
+    let _ = stream.read_to_end(&mut received).await;
+    parse(&received)
+}
+
+fn parse(received: &[u8]) -> Answer {
+    let end = received.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or_else(|| panic!("no head: {received:?}"));
+    let head = std::str::from_utf8(&received[..end]).unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers: Vec<(String, String)> = lines
+        .map(|line| line.split_once(':').unwrap())
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let mut rest = &received[end + 4..];
+    let is = |name: &str, value: &str| headers.iter().any(|(n, v)| n == name && v == value);
+    let (mut body, mut complete) = (rest.to_vec(), true);
+    if is("transfer-encoding", "chunked") {
+        (body, complete) = (Vec::new(), false);
+        while let Some(at) = rest.windows(2).position(|w| w == b"\r\n") {
+            let size = usize::from_str_radix(std::str::from_utf8(&rest[..at]).unwrap(), 16).unwrap();
+            if size == 0 {
+                complete = true;
+                break;
+            }
+            if rest.len() < at + 2 + size + 2 {
+                break;
+            }
+            body.extend_from_slice(&rest[at + 2..at + 2 + size]);
+            rest = &rest[at + 2 + size + 2..];
+        }
+    } else if let Some((_, length)) = headers.iter().find(|(n, _)| n == "content-length") {
+        complete = body.len() >= length.parse().unwrap();
+    }
+    Answer { status, headers, body, complete }
+}
