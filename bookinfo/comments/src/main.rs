@@ -9,6 +9,7 @@ use bookcomments::{
 use bookcommon::{Failure, PidFile, Program};
 use kit::server::shutdown_signal;
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
 
 const PROGRAM: Program = Program {
     name: "bookcomments-server",
@@ -27,7 +28,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let app = App::build(&config, stop.clone()).await?;
     let server = app.server(&config).bind().await?;
     let _pid = PidFile::write(config.pid_file.as_deref())?;
-    tracing::info!(http = %config.http_addr, grpc = %config.grpc_addr, "serving");
+    let (http, grpc) = (server.http_addr().map(display), server.grpc_addr().map(display));
+    tracing::info!(http, grpc, "serving");
     let stopping = async {
         shutdown_signal().await;
         stop.cancel();

@@ -106,10 +106,15 @@ impl Process {
         assert!(sent.success());
     }
 
-    /// Sends a signal and waits for the end: the exit code.
-    pub fn stop(mut self, signal: &str) -> Option<i32> {
-        self.signal(signal);
+    /// Waits for the end: the exit code.
+    pub fn wait(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
+    }
+
+    /// Sends a signal and waits for the end: the exit code.
+    pub fn stop(self, signal: &str) -> Option<i32> {
+        self.signal(signal);
+        self.wait()
     }
 }
 

@@ -8,6 +8,7 @@ use bookdetails::{
     config::{Config, SETTINGS},
 };
 use kit::server::shutdown_signal;
+use tracing::field::display;
 
 const PROGRAM: Program = Program {
     name: "bookdetails-server",
@@ -25,7 +26,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let app = App::build(&config).await?;
     let server = app.server(&config).bind().await?;
     let _pid = PidFile::write(config.pid_file.as_deref())?;
-    tracing::info!(http = %config.http_addr, grpc = %config.grpc_addr, "serving");
+    let (http, grpc) = (server.http_addr().map(display), server.grpc_addr().map(display));
+    tracing::info!(http, grpc, "serving");
     server.run(shutdown_signal()).await?;
     app.close().await;
     tracing::info!("stopped");

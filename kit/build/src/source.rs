@@ -16,6 +16,8 @@ use crate::{
     google::{self, EmbeddedFileResolver},
 };
 
+mod refusal;
+
 /// All files that were given or imported.
 pub(crate) struct Sources {
     /// Their descriptors, options and comments included.
@@ -45,7 +47,7 @@ impl Sources {
         let mut problems = Problems::default();
         for file in files {
             if let Err(error) = compiler.open_file(file) {
-                problems.add(refusal(&error, file, includes));
+                refusal::refusals(&error, file, includes).into_iter().for_each(|text| problems.add(text));
             }
         }
         problems.check()?;
@@ -138,28 +140,6 @@ fn span(file: &FileDescriptor, path: &[i32]) -> Option<(usize, usize)> {
 
 fn shown_path(path: &Path) -> String {
     path.strip_prefix(".").unwrap_or(path).display().to_string()
-}
-
-/// What protox says, with the path on disk in the place of the name by which a file is imported.
-fn refusal(error: &protox::Error, file: &Path, includes: &[PathBuf]) -> String {
-    // Its Display leaves the place out; its Debug is `name:line:column: message`.
-    let text = format!("{error:?}");
-    if let Some(name) = error.file() {
-        let path = includes.iter().map(|include| include.join(name)).find(|path| path.is_file());
-        return match (text.strip_prefix(name), path) {
-            (Some(rest), Some(path)) if rest.starts_with(':') => format!("{}{rest}", shown_path(&path)),
-            _ => text,
-        };
-    }
-    if !file.is_file() {
-        return format!("{}: there is no such file: paths are relative to the package's folder", shown_path(file));
-    }
-    let folders: Vec<String> = includes.iter().map(|include| format!("`{}`", include.display())).collect();
-    format!(
-        "{}: {error} ({}): add the folder that its imports are relative to",
-        shown_path(file),
-        if folders.is_empty() { "there are none".to_owned() } else { folders.join(", ") }
-    )
 }
 
 /// Where a string literal begins (its first character inside the quotes), looking from `from` on: line and column from 0.

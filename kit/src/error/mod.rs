@@ -315,11 +315,18 @@ impl std::error::Error for Error {
     }
 }
 
-/// What a plain Tower layer fails with: an [`Error`] inside comes out whole, anything else is `INTERNAL`.
+/// What a plain Tower layer fails with: an [`Error`] inside comes out whole, the errors of Tower's own layers get their
+/// codes, anything else is `INTERNAL`.
 impl From<Source> for Error {
     fn from(source: Source) -> Self {
         match source.downcast::<Self>() {
             Ok(error) => *error,
+            Err(source) if source.is::<tower::timeout::error::Elapsed>() => {
+                Self::deadline_exceeded("the call took longer than it may").with_source(source)
+            }
+            Err(source) if source.is::<tower::load_shed::error::Overloaded>() => {
+                Self::resource_exhausted("the service has too many calls at once").with_source(source).rejected()
+            }
             Err(source) => Self::internal("internal error").with_source(source),
         }
     }

@@ -1,7 +1,9 @@
 //! What holds over real sockets: one binary, because linking is most of the time of a test build.
 
 mod bad_input;
+mod calls;
 mod conformance;
+mod fuzz;
 mod grpc;
 mod http;
 mod lifecycle;
@@ -17,3 +19,7 @@ mod echo;
 #[allow(dead_code, reason = "the example has a main")]
 #[path = "../../examples/streaming.rs"]
 mod chat;
+
+/// The service of `tests/proto/extra.proto`.
+#[path = "../generated/extra/protos.rs"]
+mod extra;

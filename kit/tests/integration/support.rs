@@ -1,14 +1,131 @@
 //! Servers on free ports, and an HTTP client that sends exactly the bytes it is told to.
 
-use std::net::SocketAddr;
+use std::{
+    future::Future,
+    io::Write,
+    net::SocketAddr,
+    sync::{Mutex, OnceLock},
+    time::Duration,
+};
 
-use kit::{Endpoints, server::Server};
+use kit::{
+    Context, Endpoint, Endpoints, Error, Streaming,
+    server::Server,
+    telemetry::log::{LogConfig, LogFormat},
+};
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::oneshot,
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
+use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::chat::{
+    Room,
+    proto::chat::{CHAT_COUNT, CHAT_SAY, ChatEndpoints, CountRequest, Line},
+};
+
+/// Waits for what must happen. The time is no assertion: it makes a test fail that would hang.
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("what had to happen did not")
+}
+
+/// Sends its name when it is dropped: held by a future or a stream, it tells when that is gone.
+pub(crate) struct OnDrop(pub(crate) mpsc::UnboundedSender<&'static str>, pub(crate) &'static str);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.send(self.1);
+    }
+}
+
+pub(crate) fn line(text: &str) -> Line {
+    Line { text: text.to_owned() }
+}
+
+/// The service of `examples/streaming.rs`.
+pub(crate) fn room() -> ChatEndpoints {
+    ChatEndpoints::new(Room)
+}
+
+/// The same with another `Say`.
+pub(crate) fn saying<F, Fut>(say: F) -> ChatEndpoints
+where
+    F: Fn(Context, Line) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Line, Error>> + Send + 'static,
+{
+    ChatEndpoints { say: Endpoint::from_fn(CHAT_SAY.clone(), say), ..room() }
+}
+
+/// The same with another `Count`.
+pub(crate) fn counting<F, Fut>(count: F) -> ChatEndpoints
+where
+    F: Fn(Context, CountRequest) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Streaming<Line>, Error>> + Send + 'static,
+{
+    ChatEndpoints { count: Endpoint::from_fn(CHAT_COUNT.clone(), count), ..room() }
+}
+
+/// What the process has logged; calls are told apart by their request ids.
+pub(crate) struct Log {
+    lines: Mutex<Vec<Value>>,
+    written: watch::Sender<()>,
+}
+
+impl Log {
+    /// Starts the log of the process with the first test that asks for it.
+    pub(crate) fn start() -> &'static Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        let mut first = false;
+        let log = LOG.get_or_init(|| {
+            first = true;
+            Self { lines: Mutex::default(), written: watch::Sender::new(()) }
+        });
+        if first {
+            let config = LogConfig { level: "info".to_owned(), format: LogFormat::Json };
+            tracing_subscriber::registry().with(config.layer_to(move || log).unwrap()).init();
+        }
+        log
+    }
+
+    pub(crate) fn of(&self, request_id: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().filter(|line| line["request_id"] == request_id).cloned().collect()
+    }
+
+    /// The access log of a request.
+    pub(crate) fn calls(&self, request_id: &str) -> Vec<Value> {
+        self.of(request_id).into_iter().filter(|line| line["target"] == "kit::access").collect()
+    }
+
+    /// Waits until a request has that many lines in the access log.
+    pub(crate) async fn wait_for_calls(&self, request_id: &str, count: usize) -> Vec<Value> {
+        let mut written = self.written.subscribe();
+        soon(async {
+            loop {
+                let calls = self.calls(request_id);
+                if calls.len() >= count {
+                    return calls;
+                }
+                written.changed().await.unwrap();
+            }
+        })
+        .await
+    }
+}
+
+impl Write for &'static Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.lines.lock().unwrap().push(serde_json::from_slice(bytes).unwrap());
+        self.written.send_replace(());
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 /// A server that stops when it is dropped or told to.
 pub(crate) struct Running {

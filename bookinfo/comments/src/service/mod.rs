@@ -25,7 +25,7 @@ mod watcher;
 
 use std::{sync::Arc, time::Duration};
 
-use kit::{Context, Error, Message as _, Streaming};
+use kit::{Context, Error, Payload as _, Streaming};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -124,7 +124,7 @@ fn newest(comments: Vec<models::Comment>, most_bytes: usize) -> Vec<Comment> {
         .into_iter()
         .rev()
         .map(Comment::from)
-        .take_while(|comment| match room.checked_sub(prost::Message::encoded_len(comment)) {
+        .take_while(|comment| match room.checked_sub(comment.encoded_len()) {
             Some(left) => {
                 room = left;
                 true

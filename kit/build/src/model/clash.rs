@@ -20,6 +20,9 @@ use crate::{
 pub(super) fn check(packages: &[Package], sources: &Sources, types: &Types, problems: &mut Problems) {
     for package in packages {
         let mut scopes = Scopes { problems, taken: HashMap::new() };
+        for part in &package.module {
+            scopes.take(&format!("part {part} of {}", package.name), "module", part, &format!("the package `{}`", package.name), None);
+        }
         for other in packages {
             if let Some((last, parent)) = other.module.split_last()
                 && *parent == package.module
@@ -43,6 +46,14 @@ struct Scopes<'a> {
 impl Scopes<'_> {
     /// Takes a name of a kind in a scope for `owner`, or reports that another has it.
     fn take(&mut self, scope: &str, kind: &'static str, name: &str, owner: &str, place: Option<Place>) {
+        if name.trim_matches('_').is_empty() {
+            let message = format!("{owner} has no letters and can't be named in Rust: rename it");
+            match place {
+                Some(place) => self.problems.at(place, message),
+                None => self.problems.add(message),
+            }
+            return;
+        }
         let key = (scope.to_owned(), kind, name.to_owned());
         if let Some((other, other_place)) = self.taken.get(&key) {
             let beside = other_place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();

@@ -2,12 +2,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::Method;
+use crate::{Method, duration};
 
 /// Ten seconds: a person has gone by then, and it is under the 15 s after which common proxies give up.
 const UNARY: Duration = Duration::from_secs(10);
 
-/// How long calls may take. In configuration each time is seconds with a unit, `"1.5s"`; `"none"` is no limit.
+/// How long calls may take. In configuration each is a time with its unit, `"1.5s"`, or `"none"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TimeoutConfig {
@@ -48,34 +48,18 @@ impl TimeoutConfig {
 }
 
 fn to_text(limit: Option<Duration>) -> String {
-    match limit {
-        Some(limit) => format!("{}s", limit.as_secs_f64()),
-        None => "none".to_owned(),
-    }
+    limit.map_or_else(|| "none".to_owned(), duration::format)
 }
 
 fn from_text<E: serde::de::Error>(text: &str) -> Result<Option<Duration>, E> {
     if text == "none" {
         return Ok(None);
     }
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let factor = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => {
-            return Err(E::custom(format!(
-                "{text:?} is not a time: use a number with ms, s, m or h, as in 1.5s, or none"
-            )));
-        }
-    };
-    let seconds = number.parse::<f64>().ok().map(|n| n * factor);
-    seconds
-        .and_then(|s| Duration::try_from_secs_f64(s).ok())
-        .filter(|limit| !limit.is_zero())
-        .map(Some)
-        .ok_or_else(|| E::custom(format!("{text:?} is not a time above zero")))
+    match duration::parse(text) {
+        Ok(limit) if limit.is_zero() => Err(E::custom("a limit of zero lets no call through: use a time, or none")),
+        Ok(limit) => Ok(Some(limit)),
+        Err(error) => Err(E::custom(format!("{error}; `none` is no limit"))),
+    }
 }
 
 fn write<S: Serializer>(limit: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -116,7 +100,7 @@ mod tests {
     fn texts_are_read_and_written() {
         let config: TimeoutConfig = serde_json::from_str(r#"{"unary":"250ms","methods":{"Watch":"none"}}"#).unwrap();
         assert_eq!(config.unary, Some(Duration::from_millis(250)));
-        assert_eq!(serde_json::to_value(&config).unwrap()["unary"], "0.25s");
+        assert_eq!(serde_json::to_value(&config).unwrap()["unary"], "250ms");
         for wrong in [r#"{"unary":"5"}"#, r#"{"unary":"-1s"}"#, r#"{"unary":"0s"}"#, r#"{"unary":"1e999s"}"#] {
             serde_json::from_str::<TimeoutConfig>(wrong).unwrap_err();
         }

@@ -1,6 +1,6 @@
 //! Answers and errors as HTTP.
 
-use std::any::Any;
+use std::{any::Any, collections::HashMap, convert::Infallible};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -8,6 +8,7 @@ use super::Body;
 use crate::{
     Error, Message, RequestId, Response,
     json::{self, Options},
+    message::{Codec, Field, KeyCodec, Visit},
     proto::google::{api::HttpBody, rpc::Status},
     transport::{answer_headers, status::to_status},
 };
@@ -79,11 +80,15 @@ pub(super) fn unary<M: Message>(
 ) -> Result<http::Response<Body>, Error> {
     let (metadata, message) = response.into_parts();
     let mut headers = answer_headers(metadata, request_id);
-    let body = match as_raw(&message) {
+    let raw = match response_body {
+        None => as_raw(&message).cloned(),
+        Some(field) => raw_field(&message, field),
+    };
+    let body = match raw {
         Some(raw) => {
-            headers.insert(header::CONTENT_TYPE, raw_type(raw)?);
+            headers.insert(header::CONTENT_TYPE, raw_type(&raw)?);
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            Body::from(raw.data.clone())
+            Body::from(raw.data)
         }
         None => {
             set_json(&mut headers);
@@ -111,6 +116,50 @@ pub(super) fn message_json<M: Message>(
 
 pub(super) fn as_raw<M: Message>(message: &M) -> Option<&HttpBody> {
     (message as &dyn Any).downcast_ref()
+}
+
+/// The bytes that a field holds, when the rule asks for a field of that type.
+fn raw_field<M: Message>(message: &M, name: &str) -> Option<HttpBody> {
+    let mut find = FindRaw { name, found: None };
+    let Ok(()) = message.visit(&mut find);
+    find.found
+}
+
+struct FindRaw<'a> {
+    name: &'a str,
+    found: Option<HttpBody>,
+}
+
+impl FindRaw<'_> {
+    fn look(&mut self, field: &Field, value: &dyn Any) {
+        if field.name == self.name {
+            self.found = value.downcast_ref().cloned();
+        }
+    }
+}
+
+impl Visit for FindRaw<'_> {
+    type Error = Infallible;
+
+    fn singular<C: Codec>(&mut self, field: &Field, value: &C::Value) -> Result<(), Infallible> {
+        self.look(field, value);
+        Ok(())
+    }
+    fn optional<C: Codec>(&mut self, field: &Field, value: &Option<C::Value>) -> Result<(), Infallible> {
+        // An answer that is not there is no bytes, of the type that a missing message has.
+        self.look(field, value.as_ref().unwrap_or(&C::unset()));
+        Ok(())
+    }
+    fn member<C: Codec>(&mut self, field: &Field, value: &C::Value) -> Result<(), Infallible> {
+        self.look(field, value);
+        Ok(())
+    }
+    fn repeated<C: Codec>(&mut self, _: &Field, _: &[C::Value]) -> Result<(), Infallible> {
+        Ok(())
+    }
+    fn map<K: KeyCodec, C: Codec>(&mut self, _: &Field, _: &HashMap<K::Value, C::Value>) -> Result<(), Infallible> {
+        Ok(())
+    }
 }
 
 pub(super) fn raw_type(raw: &HttpBody) -> Result<HeaderValue, Error> {

@@ -1,0 +1,106 @@
+//! The program: its flags, its settings, its start and its end.
+
+use std::time::Duration;
+
+use bookcommon::testing::{Process, http};
+
+const SERVER: &str = env!("CARGO_BIN_EXE_bookcomments-server");
+const FREE: [(&str, &str); 3] = [
+    ("BOOKCOMMENTS_HTTP_ADDR", "127.0.0.1:0"),
+    ("BOOKCOMMENTS_GRPC_ADDR", "127.0.0.1:0"),
+    ("BOOKCOMMENTS_PID_FILE", "run/pid"),
+];
+
+#[test]
+fn it_starts_with_nothing_and_stops_at_either_signal() {
+    for signal in ["TERM", "INT"] {
+        let server = Process::start(SERVER, &FREE);
+        let (pid, database) = (server.folder().path("run/pid"), server.folder().path("data/comments.db"));
+        assert_eq!(std::fs::read_to_string(&pid).unwrap().trim(), server.id().to_string());
+        assert!(database.exists(), "made at the first start");
+        let answer = http(&server.http(), "GET", "/v1/get?id=1", "");
+        assert_eq!(answer.body.matches("createdAt").count(), 3, "{}", answer.body);
+        server.signal(signal);
+        server.line("\"stopped\"");
+        assert!(!pid.exists());
+        assert_eq!(server.wait(), Some(0));
+    }
+}
+
+#[test]
+fn a_watcher_does_not_hold_up_the_stop() {
+    let server = Process::start(SERVER, &FREE);
+    let addr = server.http();
+    let watcher = std::thread::spawn(move || http(&addr, "GET", "/v1/watch?id=1", ""));
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(server.stop("TERM"), Some(0));
+    assert_eq!(watcher.join().unwrap().status, 200);
+}
+
+#[test]
+fn a_second_process_on_the_port_says_so_and_exits() {
+    let first = Process::start(SERVER, &FREE);
+    for (variable, addr) in [("BOOKCOMMENTS_HTTP_ADDR", first.http()), ("BOOKCOMMENTS_GRPC_ADDR", first.grpc())] {
+        let mut env = FREE.to_vec();
+        env.push((variable, &addr));
+        let (code, _, errors) = Process::run(SERVER, &[], &env);
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(errors.contains(&addr) && errors.contains("another process"), "{errors}");
+    }
+    assert_eq!(http(&first.http(), "GET", "/v1/get?id=1", "").status, 200);
+}
+
+#[test]
+fn settings_are_checked_and_printed_before_anything_starts() {
+    let (code, output, _) = Process::run(SERVER, &["--check-config"], &[]);
+    assert_eq!((code, output.trim()), (Some(0), "the settings are right"));
+
+    let env = [
+        ("RUN_MODE", "container"),
+        ("MIGRATE", "true"),
+        ("BOOKCOMMENTS_DATABASE_URL", "mysql://root:pa55@db/books"),
+        ("BOOKCOMMENTS_WATCH_INTERVAL", "250ms"),
+    ];
+    let (code, output, _) = Process::run(SERVER, &["--print-config"], &env);
+    assert_eq!(code, Some(0));
+    let has = |key: &str, value: &str, place: &str| {
+        let line = output.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
+        assert!(line.contains(value) && line.contains(place), "{line}");
+    };
+    has("http_addr", "0.0.0.0:5011", "config/container.yaml:");
+    has("database.url", "mysql://root:***@db/books", "env BOOKCOMMENTS_DATABASE_URL");
+    has("database.migrate", "true", "env MIGRATE");
+    has("watch.interval", "250ms", "env BOOKCOMMENTS_WATCH_INTERVAL");
+    has("database.max_connections", "10", "default");
+    assert!(!output.contains("pa55"));
+}
+
+#[test]
+fn wrong_settings_are_told_with_file_line_and_key() {
+    let folder = kit::sql::testing::Folder::new();
+    std::fs::create_dir_all(folder.path("")).unwrap();
+    let file = folder.path("wrong.yaml");
+    std::fs::write(&file, "http_addr: nowhere\ndatabase:\n  url: books\n  max_conections: 3\n").unwrap();
+    let file = file.to_str().unwrap();
+    let (code, _, errors) = Process::run(SERVER, &["--config", file], &[]);
+    assert_eq!(code, Some(1));
+    for expected in [format!("{file}:1:12: http_addr: "), format!("{file}:4:3: database.max_conections: ")] {
+        assert!(errors.contains(&expected), "{errors}");
+    }
+    std::fs::write(file, "database:\n  url: books\nwatch:\n  interval: 0s\n").unwrap();
+    let (_, _, errors) = Process::run(SERVER, &["--check-config", "--config", file], &[]);
+    for expected in [format!("{file}:2:3: database.url: "), format!("{file}:4:3: watch.interval: ")] {
+        assert!(errors.contains(&expected), "{errors}");
+    }
+    let (_, _, errors) = Process::run(SERVER, &[], &[("BOOKCOMMENTS_HTTP_ADRR", "127.0.0.1:1")]);
+    assert!(errors.contains("BOOKCOMMENTS_HTTP_ADRR") && errors.contains("did you mean"), "{errors}");
+}
+
+#[test]
+fn a_wrong_command_line_is_an_error_of_its_own() {
+    let (code, _, errors) = Process::run(SERVER, &["--conifg", "x"], &[]);
+    assert!(code == Some(2) && errors.contains("--config"), "{errors}");
+    let (code, output, _) = Process::run(SERVER, &["--help"], &[]);
+    assert!(code == Some(0) && output.contains("BOOKCOMMENTS_DATABASE_URL") && output.contains("MIGRATE"), "{output}");
+    assert_eq!(Process::run(SERVER, &["--version"], &[]).0, Some(0));
+}
