@@ -19,7 +19,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, sync_channel},
     thread,
     time::Duration,
 };
@@ -28,6 +28,9 @@ use kit::sql::testing::Folder;
 
 /// A busy machine starts a program in less.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// No test makes a program say so much: one that is full would wait for its reader.
+const MOST_LINES: usize = 10_000;
 
 /// A program of its own, in a folder of its own. It is killed when the value is dropped.
 #[derive(Debug)]
@@ -42,11 +45,21 @@ pub struct Process {
 impl Process {
     /// Starts a server with these variables and no other, and waits until it says where it serves.
     pub fn start(program: &str, env: &[(&str, &str)]) -> Self {
+        let mut process = Self::spawn(program, &[], env);
+        let serving = process.line("\"serving\"");
+        process.http = field(&serving, "http");
+        process.grpc = field(&serving, "grpc");
+        process
+    }
+
+    /// Starts a program with these variables and no other.
+    pub fn spawn(program: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
         let folder = Folder::new();
         std::fs::create_dir_all(folder.path("")).unwrap();
-        let mut child = command(program, env).current_dir(folder.path("")).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = command(program, env);
+        let mut child = command.args(args).current_dir(folder.path("")).stdout(Stdio::piped()).spawn().unwrap();
         let output = child.stdout.take().unwrap();
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(MOST_LINES);
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
@@ -54,11 +67,7 @@ impl Process {
                 }
             }
         });
-        let mut process = Self { child, lines, http: String::new(), grpc: String::new(), folder };
-        let serving = process.line("\"serving\"");
-        process.http = field(&serving, "http");
-        process.grpc = field(&serving, "grpc");
-        process
+        Self { child, lines, http: String::new(), grpc: String::new(), folder }
     }
 
     /// Runs a program to its end: its exit code, stdout and stderr.
@@ -90,12 +99,19 @@ impl Process {
         &self.folder
     }
 
-    /// The next line of the log that contains a text.
+    /// The next line of the output that contains a text.
     pub fn line(&self, text: &str) -> String {
+        self.lines_until(text).pop().unwrap()
+    }
+
+    /// The next lines of the output, up to the one that contains a text.
+    pub fn lines_until(&self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {text}"));
-            if line.contains(text) {
-                return line;
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {text}: {lines:?}"));
+            lines.push(line);
+            if lines.last().is_some_and(|line| line.contains(text)) {
+                return lines;
             }
         }
     }
@@ -107,12 +123,12 @@ impl Process {
     }
 
     /// Waits for the end: the exit code.
-    pub fn wait(mut self) -> Option<i32> {
+    pub fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 
     /// Sends a signal and waits for the end: the exit code.
-    pub fn stop(self, signal: &str) -> Option<i32> {
+    pub fn stop(mut self, signal: &str) -> Option<i32> {
         self.signal(signal);
         self.wait()
     }

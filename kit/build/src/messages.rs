@@ -37,8 +37,5 @@ pub(crate) fn generate(sources: &Sources, types: &Types, kit: &str) -> Result<Ha
         .collect();
     let modules =
         config.generate(requests).map_err(|error| Error::new(format!("generating messages failed: {error}")))?;
-    Ok(modules
-        .into_iter()
-        .map(|(module, text)| (module.parts().map(str::to_owned).collect(), text))
-        .collect())
+    Ok(modules.into_iter().map(|(module, text)| (module.parts().map(str::to_owned).collect(), text)).collect())
 }

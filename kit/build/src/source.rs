@@ -53,7 +53,8 @@ impl Sources {
         problems.check()?;
 
         let given = compiler.files().filter(|file| !file.is_import()).map(|file| file.name().to_owned()).collect();
-        let paths = compiler.files().filter_map(|file| Some((file.name().to_owned(), file.path()?.to_owned()))).collect();
+        let paths =
+            compiler.files().filter_map(|file| Some((file.name().to_owned(), file.path()?.to_owned()))).collect();
         Ok(Self { pool: compiler.descriptor_pool(), encoded: compiler.encode_file_descriptor_set(), given, paths })
     }
 
@@ -71,7 +72,7 @@ impl Sources {
 
     /// The place of what a descriptor's `path` leads to.
     pub(crate) fn place(&self, file: &FileDescriptor, path: &[i32]) -> Place {
-        let position = span(file, path).map(|(line, column)| (line + 1, column + 1));
+        let position = span(file, path).map(|span| (span.line + 1, span.column + 1));
         Place { file: self.shown(file.name()), position }
     }
 
@@ -85,21 +86,15 @@ impl Sources {
         literal: &str,
         offset: usize,
     ) -> Place {
-        let start = path.len();
-        let Some((kept, (line, column))) =
-            (2..=start).rev().find_map(|len| Some((len, span(file, path.get(..len)?)?)))
-        else {
+        let Some(span) = (2..=path.len()).rev().find_map(|len| span(file, path.get(..len)?)) else {
             return self.place(file, path);
         };
-        let whole = Place { file: self.shown(file.name()), position: Some((line + 1, column + 1)) };
         let text = self.text(file.name()).unwrap_or_default();
-        let _ = kept;
-        match find_literal(&text, (line, column), key, literal) {
-            Some((line, column)) => {
-                Place { position: Some((line + 1, column + 1 + offset)), file: whole.file }
-            }
-            None => whole,
-        }
+        let (line, column) = match find_literal(&text, &span, key, literal) {
+            Some((line, column)) => (line, column + offset),
+            None => (span.line, span.column),
+        };
+        Place { file: self.shown(file.name()), position: Some((line + 1, column + 1)) }
     }
 
     fn shown(&self, name: &str) -> String {
@@ -130,23 +125,34 @@ pub(crate) fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     text
 }
 
-fn span(file: &FileDescriptor, path: &[i32]) -> Option<(usize, usize)> {
+/// Where something stands in its file, counted from 0.
+struct Span {
+    line: usize,
+    column: usize,
+    last_line: usize,
+}
+
+fn span(file: &FileDescriptor, path: &[i32]) -> Option<Span> {
     let info = file.file_descriptor_proto().source_code_info.as_ref()?;
     let location = info.location.iter().find(|location| location.path == path)?;
-    let line = usize::try_from(*location.span.first()?).ok()?;
-    let column = usize::try_from(*location.span.get(1)?).ok()?;
-    Some((line, column))
+    let numbers: Vec<usize> = location.span.iter().map_while(|number| usize::try_from(*number).ok()).collect();
+    match *numbers.as_slice() {
+        [line, column, last_line, _] => Some(Span { line, column, last_line }),
+        // On one line the span has only the columns.
+        [line, column, _] => Some(Span { line, column, last_line: line }),
+        _ => None,
+    }
 }
 
 fn shown_path(path: &Path) -> String {
     path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
-/// Where a string literal begins (its first character inside the quotes), looking from `from` on: line and column from 0.
-fn find_literal(text: &str, from: (usize, usize), key: &str, literal: &str) -> Option<(usize, usize)> {
+/// Where a string literal in `span` begins (its first character inside the quotes): line and column from 0.
+fn find_literal(text: &str, span: &Span, key: &str, literal: &str) -> Option<(usize, usize)> {
     let mut word = String::new();
-    for (number, line) in text.lines().enumerate().skip(from.0) {
-        let mut chars = line.char_indices().skip(if number == from.0 { from.1 } else { 0 }).peekable();
+    for (number, line) in text.lines().enumerate().take(span.last_line + 1).skip(span.line) {
+        let mut chars = line.char_indices().skip(if number == span.line { span.column } else { 0 }).peekable();
         while let Some((at, c)) = chars.next() {
             if c == '/' && chars.peek().is_some_and(|(_, next)| *next == '/') || c == '#' {
                 break;

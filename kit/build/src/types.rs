@@ -78,8 +78,7 @@ impl Types {
     /// The path of the module in which the types nested in a message are.
     pub(crate) fn nested_module(&self, package: &str, full_name: &str) -> String {
         let path = self.path(package, full_name);
-        let (scope, name) = full_name.rsplit_once('.').unwrap_or(("", full_name));
-        let _ = scope;
+        let name = full_name.rsplit('.').next().unwrap_or(full_name);
         match path.rsplit_once("::") {
             // A generic's `self::` is no part of the way to the module.
             Some(("self", _)) | None => to_snake(name),
@@ -181,8 +180,18 @@ fn known(kit: &str) -> Vec<(String, String)> {
 /// Whether a message is one value in JSON and in text: a path variable may hold it.
 pub(crate) fn is_text(message: &MessageDescriptor) -> bool {
     const TEXTS: &[&str] = &[
-        "BoolValue", "BytesValue", "DoubleValue", "Duration", "FieldMask", "FloatValue", "Int32Value", "Int64Value",
-        "StringValue", "Timestamp", "UInt32Value", "UInt64Value",
+        "BoolValue",
+        "BytesValue",
+        "DoubleValue",
+        "Duration",
+        "FieldMask",
+        "FloatValue",
+        "Int32Value",
+        "Int64Value",
+        "StringValue",
+        "Timestamp",
+        "UInt32Value",
+        "UInt64Value",
     ];
     message.parent_file().package_name() == "google.protobuf" && TEXTS.contains(&message.name())
 }

@@ -77,17 +77,13 @@ pub(crate) struct Log {
 impl Log {
     /// Starts the log of the process with the first test that asks for it.
     pub(crate) fn start() -> &'static Self {
-        static LOG: OnceLock<Log> = OnceLock::new();
-        let mut first = false;
-        let log = LOG.get_or_init(|| {
-            first = true;
-            Self { lines: Mutex::default(), written: watch::Sender::new(()) }
-        });
-        if first {
+        static LOG: OnceLock<&'static Log> = OnceLock::new();
+        LOG.get_or_init(|| {
+            let log: &'static Self = Box::leak(Box::new(Self { lines: Mutex::default(), written: watch::Sender::new(()) }));
             let config = LogConfig { level: "info".to_owned(), format: LogFormat::Json };
             tracing_subscriber::registry().with(config.layer_to(move || log).unwrap()).init();
-        }
-        log
+            log
+        })
     }
 
     pub(crate) fn of(&self, request_id: &str) -> Vec<Value> {
@@ -116,7 +112,7 @@ impl Log {
     }
 }
 
-impl Write for &'static Log {
+impl Write for &Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.lines.lock().unwrap().push(serde_json::from_slice(bytes).unwrap());
         self.written.send_replace(());

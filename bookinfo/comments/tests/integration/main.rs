@@ -6,6 +6,7 @@
 mod failures;
 mod fake;
 mod order;
+mod outage;
 mod process;
 mod service;
 mod store;

@@ -1,6 +1,10 @@
 //! The program: its flags, its settings, its start and its end.
 
-use std::time::Duration;
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
 
 use bookcommon::testing::{Process, http};
 
@@ -14,27 +18,32 @@ const FREE: [(&str, &str); 3] = [
 #[test]
 fn it_starts_with_nothing_and_stops_at_either_signal() {
     for signal in ["TERM", "INT"] {
-        let server = Process::start(SERVER, &FREE);
+        let mut server = Process::start(SERVER, &FREE);
         let (pid, database) = (server.folder().path("run/pid"), server.folder().path("data/comments.db"));
         assert_eq!(std::fs::read_to_string(&pid).unwrap().trim(), server.id().to_string());
         assert!(database.exists(), "made at the first start");
         let answer = http(&server.http(), "GET", "/v1/get?id=1", "");
         assert_eq!(answer.body.matches("createdAt").count(), 3, "{}", answer.body);
         server.signal(signal);
+        assert_eq!(server.wait(), Some(0));
         server.line("\"stopped\"");
         assert!(!pid.exists());
-        assert_eq!(server.wait(), Some(0));
     }
 }
 
 #[test]
 fn a_watcher_does_not_hold_up_the_stop() {
     let server = Process::start(SERVER, &FREE);
-    let addr = server.http();
-    let watcher = std::thread::spawn(move || http(&addr, "GET", "/v1/watch?id=1", ""));
-    std::thread::sleep(Duration::from_millis(300));
+    let mut watcher = TcpStream::connect(server.http()).unwrap();
+    watcher.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    watcher.write_all(b"GET /v1/watch?id=1 HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let mut watcher = BufReader::new(watcher);
+    let mut line = String::new();
+    watcher.read_line(&mut line).unwrap();
+    assert_eq!(line, "HTTP/1.1 200 OK\r\n");
     assert_eq!(server.stop("TERM"), Some(0));
-    assert_eq!(watcher.join().unwrap().status, 200);
+    watcher.read_to_string(&mut line).unwrap();
+    assert!(line.ends_with("\r\n0\r\n\r\n"), "a whole answer: {line:?}");
 }
 
 #[test]

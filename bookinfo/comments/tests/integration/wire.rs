@@ -110,13 +110,13 @@ async fn comments_are_watched_by_both_ways() {
 async fn watching_by_plain_http_is_a_line_a_comment_until_the_server_stops() {
     let mut server = Running::in_memory().await;
     let addr = server.http.clone();
-    let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut lines) = tokio::sync::mpsc::channel(100);
     let reader = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(&addr).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         write!(stream, "GET /v1/watch?id=3 HTTP/1.1\r\nhost: {addr}\r\naccept: */*\r\n\r\n").unwrap();
         for line in BufReader::new(stream).lines() {
-            sender.send(line.unwrap()).unwrap();
+            sender.blocking_send(line.unwrap()).unwrap();
         }
     });
     assert_eq!(lines.recv().await.unwrap(), "HTTP/1.1 200 OK");

@@ -251,7 +251,10 @@ fn client(cx: &Context, service: &Service, names: &Names, methods: &[Parts<'_>])
     let kit = &cx.kit;
     let Names { service: name, endpoints, client, .. } = names;
     let docs_of_struct = docs(
-        &format!(" A client of [`{}`], which it implements: a service somewhere else is called like one that is here.", service.ident),
+        &format!(
+            " A client of [`{}`], which it implements: a service somewhere else is called like one that is here.",
+            service.ident
+        ),
         "",
     );
     let through = forward(cx, methods, |parts| {

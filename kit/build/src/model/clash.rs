@@ -21,7 +21,13 @@ pub(super) fn check(packages: &[Package], sources: &Sources, types: &Types, prob
     for package in packages {
         let mut scopes = Scopes { problems, taken: HashMap::new() };
         for part in &package.module {
-            scopes.take(&format!("part {part} of {}", package.name), "module", part, &format!("the package `{}`", package.name), None);
+            scopes.take(
+                &format!("part {part} of {}", package.name),
+                "module",
+                part,
+                &format!("the package `{}`", package.name),
+                None,
+            );
         }
         for other in packages {
             if let Some((last, parent)) = other.module.split_last()
@@ -44,27 +50,29 @@ struct Scopes<'a> {
 }
 
 impl Scopes<'_> {
-    /// Takes a name of a kind in a scope for `owner`, or reports that another has it.
-    fn take(&mut self, scope: &str, kind: &'static str, name: &str, owner: &str, place: Option<Place>) {
+    /// Takes a name of a kind in a scope for `owner`, or reports that another has it; whether it was free.
+    fn take(&mut self, scope: &str, kind: &'static str, name: &str, owner: &str, place: Option<Place>) -> bool {
         if name.trim_matches('_').is_empty() {
             let message = format!("{owner} has no letters and can't be named in Rust: rename it");
             match place {
                 Some(place) => self.problems.at(place, message),
                 None => self.problems.add(message),
             }
-            return;
+            return false;
         }
         let key = (scope.to_owned(), kind, name.to_owned());
         if let Some((other, other_place)) = self.taken.get(&key) {
             let beside = other_place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
-            let message = format!("{owner} and {other}{beside} both become the Rust {kind} `{name}`: rename one of them");
+            let message =
+                format!("{owner} and {other}{beside} both become the Rust {kind} `{name}`: rename one of them");
             match place.or_else(|| other_place.clone()) {
                 Some(place) => self.problems.at(place, message),
                 None => self.problems.add(message),
             }
-        } else {
-            self.taken.insert(key, (owner.to_owned(), place));
+            return false;
         }
+        self.taken.insert(key, (owner.to_owned(), place));
+        true
     }
 }
 
@@ -102,7 +110,7 @@ fn members(message: &MessageDescriptor, file: &FileDescriptor, sources: &Sources
         match real_oneof(&field) {
             Some(oneof) => scopes.take(oneof.full_name(), "variant", &to_upper_camel(field.name()), &owner, place),
             None => scopes.take(&fields, "field", &to_snake(field.name()), &owner, place),
-        }
+        };
     }
     for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
         let place = Some(sources.place(file, &named(oneof.path())));
@@ -112,7 +120,13 @@ fn members(message: &MessageDescriptor, file: &FileDescriptor, sources: &Sources
     }
 }
 
-fn variants(descriptor: &EnumDescriptor, rust: &str, file: &FileDescriptor, sources: &Sources, scopes: &mut Scopes<'_>) {
+fn variants(
+    descriptor: &EnumDescriptor,
+    rust: &str,
+    file: &FileDescriptor,
+    sources: &Sources,
+    scopes: &mut Scopes<'_>,
+) {
     let mut numbers = Vec::new();
     for (index, value) in descriptor.enum_descriptor_proto().value.iter().enumerate() {
         // prost leaves aliases out.
@@ -141,8 +155,10 @@ fn services(package: &Package, scopes: &mut Scopes<'_>) {
         for method in &service.methods {
             let owner = format!("the method `{}.{}`", service.full_name, method.name);
             let place = Some(method.place.clone());
-            scopes.take(&service.full_name, "function", &method.ident, &owner, place.clone());
-            scopes.take("", "static", &method.constant, &owner, place);
+            // Methods of one service that share a function share a static, too: once is enough.
+            if scopes.take(&service.full_name, "function", &method.ident, &owner, place.clone()) {
+                scopes.take("", "static", &method.constant, &owner, place);
+            }
         }
     }
 }

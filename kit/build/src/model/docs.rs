@@ -22,7 +22,11 @@ pub(crate) fn clean(comment: &str) -> String {
         if text.starts_with("```") || text.starts_with("~~~") {
             close(&mut lines, &mut indented);
             let bare = text.len() == 3 || text.get(3..).is_some_and(|language| language.starts_with("rust"));
-            lines.push(if !fenced && bare { format!(" {}text", text.get(..3).unwrap_or("```")) } else { format!(" {text}") });
+            lines.push(if !fenced && bare {
+                format!(" {}text", text.get(..3).unwrap_or("```"))
+            } else {
+                format!(" {text}")
+            });
             fenced = !fenced;
             continue;
         }
@@ -74,7 +78,10 @@ mod tests {
 
     #[test]
     fn indented_text_is_no_doctest() {
-        assert_eq!(clean(" Like:\n\n     a(b)\n     c\n\n Done.\n"), " Like:\n\n ```text\n     a(b)\n     c\n ```\n\n Done.");
+        assert_eq!(
+            clean(" Like:\n\n     a(b)\n     c\n\n Done.\n"),
+            " Like:\n\n ```text\n     a(b)\n     c\n ```\n\n Done."
+        );
     }
 
     #[test]

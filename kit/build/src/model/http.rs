@@ -68,11 +68,7 @@ impl Pattern {
 }
 
 /// The rules of a method with the places of their templates; what is wrong with them goes to `problems`.
-pub(super) fn rules(
-    method: &MethodDescriptor,
-    sources: &Sources,
-    problems: &mut Problems,
-) -> Vec<(Rule, Place)> {
+pub(super) fn rules(method: &MethodDescriptor, sources: &Sources, problems: &mut Problems) -> Vec<(Rule, Place)> {
     let Some(first) = read(method) else { return Vec::new() };
     let mut path = method.path().to_vec();
     path.extend([4, HTTP]);
@@ -145,13 +141,16 @@ impl Check<'_> {
             let place = self.place("kind", http_method, 0);
             self.problems.at(
                 place,
-                format!("{http_method:?} is no HTTP method: write one as in `custom {{ kind: \"HEAD\" path: {text:?} }}`"),
+                format!(
+                    "{http_method:?} is no HTTP method: write one as in `custom {{ kind: \"HEAD\" path: {text:?} }}`"
+                ),
             );
         }
         let template = match Template::parse(text) {
             Ok(template) => template,
             Err(error) => {
-                let place = self.place(key, text, text.get(..error.offset()).map_or(0, |before| before.chars().count()));
+                let place =
+                    self.place(key, text, text.get(..error.offset()).map_or(0, |before| before.chars().count()));
                 self.problems.at(place, format!("invalid path template `{text}`: {}", error.message()));
                 return None;
             }
@@ -172,9 +171,9 @@ impl Check<'_> {
         for variable in template.variables() {
             let name = variable.to_string();
             if let Err(problem) = bindable(&self.method.input(), variable.path()) {
-                let offset = text.find(&format!("{{{name}")).map_or(0, |byte| {
-                    text.get(..=byte).map_or(0, |before| before.chars().count())
-                });
+                let offset = text
+                    .find(&format!("{{{name}"))
+                    .map_or(0, |byte| text.get(..=byte).map_or(0, |before| before.chars().count()));
                 let place = self.place(key, text, offset);
                 self.problems.at(place, format!("path variable `{name}`: {problem}"));
             }
@@ -197,7 +196,11 @@ impl Check<'_> {
             match &body {
                 RuleBody::Field(name) if input.get_field_by_name(name).is_none() => Some(format!(
                     "body: {}",
-                    missing(&input, name, "name a field of the request, or write \"*\" for all that is not in the path")
+                    missing(
+                        &input,
+                        name,
+                        "name a field of the request, or write \"*\" for all that is not in the path"
+                    )
                 )),
                 RuleBody::Field(name) if template.variables().iter().any(|v| v.path() == [name.as_str()]) => {
                     Some(format!(
@@ -267,9 +270,15 @@ fn bindable(input: &MessageDescriptor, path: &[String]) -> Result<(), String> {
         };
         if let Some(kind) = plural(&field) {
             return Err(if is_last {
-                format!("`{}` is {kind} and a path holds one value: send it in the query or the body", field.full_name())
+                format!(
+                    "`{}` is {kind} and a path holds one value: send it in the query or the body",
+                    field.full_name()
+                )
             } else {
-                format!("`{}` is {kind}, so it is not clear which element is meant: bind another field", field.full_name())
+                format!(
+                    "`{}` is {kind}, so it is not clear which element is meant: bind another field",
+                    field.full_name()
+                )
             });
         }
         match field.kind() {
@@ -282,7 +291,10 @@ fn bindable(input: &MessageDescriptor, path: &[String]) -> Result<(), String> {
             }
             Kind::Message(held) => message = held,
             _ if !is_last => {
-                return Err(format!("`{}` is no message and has no fields: end the variable with it", field.full_name()));
+                return Err(format!(
+                    "`{}` is no message and has no fields: end the variable with it",
+                    field.full_name()
+                ));
             }
             _ => {}
         }
@@ -322,9 +334,9 @@ pub(super) fn check_conflicts(packages: &[Package], problems: &mut Problems) {
     for (service, method) in services.flat_map(|service| service.methods.iter().map(move |method| (service, method))) {
         for (rule, place) in method.rules.iter().zip(&method.rule_places) {
             let name = format!("{}.{}", service.full_name, method.name);
-            let other = seen
-                .iter()
-                .find(|(other, ..)| other.http_method == rule.http_method && other.template.conflicts_with(&rule.template));
+            let other = seen.iter().find(|(other, ..)| {
+                other.http_method == rule.http_method && other.template.conflicts_with(&rule.template)
+            });
             if let Some((other, other_place, other_name)) = other {
                 problems.at(
                     place.clone(),

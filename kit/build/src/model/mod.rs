@@ -87,9 +87,8 @@ impl Model {
                 );
                 continue;
             }
-            let package = packages
-                .entry(file.package_name().to_owned())
-                .or_insert_with(|| Package::new(file.package_name()));
+            let package =
+                packages.entry(file.package_name().to_owned()).or_insert_with(|| Package::new(file.package_name()));
             package.messages.extend(messages.iter().map(|m| Message::new(m, &types, whole)));
             package.enums.extend(enums.iter().map(|e| Enum::new(e, &types)));
             for service in services {
@@ -144,7 +143,9 @@ fn skip_options(sources: &Sources, types: &mut Types) {
     let mut open: Vec<MessageDescriptor> = Vec::new();
     for file in sources.pool.files().filter(|file| !is_known(file)) {
         open.extend(all_messages(&file));
-        open.extend(file.services().flat_map(|s| s.methods().collect::<Vec<_>>()).flat_map(|m| [m.input(), m.output()]));
+        open.extend(
+            file.services().flat_map(|s| s.methods().collect::<Vec<_>>()).flat_map(|m| [m.input(), m.output()]),
+        );
     }
     while let Some(message) = open.pop() {
         if !used.insert(message.full_name().to_owned()) {

@@ -73,15 +73,15 @@ fn read(rule: &DynamicMessage, method: &MethodDescriptor) -> Rule {
 }
 
 fn bookinfo() -> Value {
-    build("BookInfo", &[here("../../main/proto"), here("tests/proto")], &["details.proto", "comments.proto"])
+    build("BookInfo", &[here("../../proto"), here("proto")], &["details.proto", "comments.proto"])
 }
 
 fn echo() -> Value {
-    build("Echo", &[here("tests/proto")], &["echo.proto"])
+    build("Echo", &[here("tests/proto"), here("proto")], &["echo.proto"])
 }
 
 fn corners() -> Value {
-    build("Corners", &[here("tests/proto")], &["corners.proto"])
+    build("Corners", &[here("tests/proto"), here("proto")], &["corners.proto"])
 }
 
 /// Compares with a file that is reviewed like code; `KIT_BLESS=1 cargo test` writes it anew.

@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use kit::{Connect, Context, Endpoint, Endpoints, Error, Message, Method, Middleware, Payload, Streaming, VisitEndpoints};
+use kit::{
+    Connect, Context, Endpoint, Endpoints, Error, Message, Method, Middleware, Payload, Streaming, VisitEndpoints,
+};
 
 use crate::bookinfo::{
     comments::{BookComments, Comment, GetReq, GetResp, PostReq, PostResp, WatchReq},
@@ -102,7 +104,8 @@ impl VisitEndpoints for Paths {
 #[tokio::test]
 async fn a_call_goes_through_middleware_to_the_service() {
     let count = Count::default();
-    let endpoints = BookDetailsEndpoints::new(Library(Arc::new(Said))).with(&count).layer(tower::layer::util::Identity::new());
+    let endpoints =
+        BookDetailsEndpoints::new(Library(Arc::new(Said))).with(&count).layer(tower::layer::util::Identity::new());
     let answer = endpoints.detail(&Context::background(), DetailReq { id: 7 }).await.unwrap();
     assert_eq!(answer.data.unwrap().comments[0].content, "about 7");
     assert_eq!(count.0.load(Ordering::Relaxed), 1);
@@ -127,7 +130,7 @@ async fn streams_are_generated() {
 
 #[test]
 fn statics_tell_of_services_and_methods() {
-    assert_eq!(BOOK_DETAILS.methods, [BOOK_DETAILS_DETAIL.clone()]);
+    assert_eq!(BOOK_DETAILS.methods, std::slice::from_ref(&BOOK_DETAILS_DETAIL));
     assert_eq!(BOOK_DETAILS_DETAIL.idempotency, kit::Idempotency::NoSideEffects);
     assert_eq!(EVERYTHING_FORGET.idempotency, kit::Idempotency::NoSideEffects);
     assert_eq!(EVERYTHING_UPDATE.idempotency, kit::Idempotency::Idempotent);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod calls;
+mod json;
 
 /// The two services of BookInfo.
 pub mod bookinfo {

@@ -160,11 +160,7 @@ fn rule_without_a_pattern() {
 #[test]
 fn nested_additional_bindings() {
     assert_eq!(
-        refusal(
-            "nested",
-            UNARY,
-            r#"get: "/v1" additional_bindings { get: "/v2" additional_bindings { get: "/v3" } }"#
-        ),
+        refusal("nested", UNARY, r#"get: "/v1" additional_bindings { get: "/v2" additional_bindings { get: "/v3" } }"#),
         "t.proto:17:106: additional_bindings stand inside of additional_bindings: move them one level up, beside the first"
     );
 }

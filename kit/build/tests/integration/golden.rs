@@ -47,7 +47,10 @@ pub(crate) fn compare(builder: Builder, scratch_name: &str, expected: &Path, kee
     let known = read(expected);
     assert_eq!(known.keys().collect::<Vec<_>>(), written.keys().collect::<Vec<_>>(), "files; KIT_BLESS=1 writes them");
     for (name, text) in &written {
-        assert!(known.get(name) == Some(text), "{name} differs from its golden; KIT_BLESS=1 writes it anew, then read it");
+        assert!(
+            known.get(name) == Some(text),
+            "{name} differs from its golden; KIT_BLESS=1 writes it anew, then read it"
+        );
     }
 }
 
@@ -63,7 +66,7 @@ fn bookinfo() {
 
 #[test]
 fn echo() {
-    golden("echo", &["echo.proto"], &root().join("tests/golden"));
+    golden("echo", &["echo.proto"], &root().join("tests/proto"));
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The body of a request: its type, its limit, and how it becomes a message or a stream of them.
 
-use std::{any::Any, collections::HashMap};
+use std::{any::Any, collections::HashMap, time::Duration};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::time::timeout;
 
 use super::{Body, answer::Refusal};
 use crate::{
@@ -20,12 +21,23 @@ pub(super) struct Received {
     pub(super) content_type: String,
 }
 
-/// Reads a body up to `limit` bytes.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Received, Refusal> {
+/// How much of a body is read, and how long it may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) size: usize,
+    pub(super) time: Duration,
+}
+
+/// Reads a body.
+pub(super) async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Received, Refusal> {
     let content_type = content_type(headers);
-    match Limited::new(body, limit).collect().await {
+    let Ok(collected) = timeout(limits.time, Limited::new(body, limits.size).collect()).await else {
+        let message = "the request body took too long to arrive";
+        return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, Error::deadline_exceeded(message)));
+    };
+    match collected {
         Ok(collected) => Ok(Received { bytes: collected.to_bytes(), content_type }),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limits.size)),
         Err(error) => Err(broken(error).into()),
     }
 }

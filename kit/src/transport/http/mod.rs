@@ -35,6 +35,10 @@ pub type Body = axum::body::Body;
 pub struct HttpConfig {
     /// The largest request body in bytes, after decompression; of a stream, the largest message. Default: 4 MiB, as gRPC.
     pub max_request_size: usize,
+    /// How long the body of a request that is no stream may take to arrive. Default: 30 s, so that slow senders can't hold
+    /// calls: 4 MiB come in that time at 1.2 Mbit/s.
+    #[serde(with = "crate::duration")]
+    pub body_timeout: Duration,
     /// The most query parameters of a request. Default: 1000, as PHP and Django have it.
     pub max_query_parameters: usize,
     /// Whether unknown query parameters are refused with 400 and their name. Default: true, a misspelt filter is worse than
@@ -60,6 +64,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             max_request_size: MAX_MESSAGE_SIZE,
+            body_timeout: Duration::from_secs(30),
             max_query_parameters: 1000,
             reject_unknown_query_parameters: true,
             reject_unknown_json_fields: false,

@@ -9,7 +9,7 @@ use super::{
     accept::StreamFormat,
     answer::{Refusal, unary},
     bind::Binding,
-    body,
+    body::{self, Limits},
     stream::{self, Writing},
 };
 use crate::{
@@ -31,7 +31,7 @@ pub(super) struct Rule<Req, Res> {
     binding: Binding,
     rule: HttpRule,
     json: json::Options,
-    limit: usize,
+    limits: Limits,
 }
 
 impl<Req: Payload, Res: Payload> Rule<Req, Res> {
@@ -46,7 +46,7 @@ impl<Req: Payload, Res: Payload> Rule<Req, Res> {
             binding: Binding::new(rule, variables, config),
             rule: rule.clone(),
             json: config.json(),
-            limit: config.max_request_size,
+            limits: Limits { size: config.max_request_size, time: config.body_timeout },
         }
     }
 
@@ -92,12 +92,12 @@ impl<Req: Message, Res: Payload> Rule<Req, Res> {
                 self.binding.bind_query(&mut message, query)?;
             }
             BodyRule::All => {
-                let received = body::read(&parts.headers, body, self.limit).await?;
+                let received = body::read(&parts.headers, body, self.limits).await?;
                 self.binding.bind_query(&mut message, query)?;
                 message = body::whole(received, &self.json)?;
             }
             BodyRule::Field(name) => {
-                let received = body::read(&parts.headers, body, self.limit).await?;
+                let received = body::read(&parts.headers, body, self.limits).await?;
                 let set = self.binding.bind_query(&mut message, query)?;
                 let mask = self.rule.field_mask.as_deref().filter(|mask| !set.iter().any(|path| path == mask));
                 let paths = body::field(&mut message, name, received, &self.json, mask.is_some())?;
@@ -145,7 +145,7 @@ impl<Req: Message, Res: Message> Route for ServerStreaming<Req, Res> {
 impl<Req: Message, Res: Message> Route for ClientStreaming<Req, Res> {
     fn call(self: Arc<Self>, parts: Parts, body: Body, _: Vec<String>) -> Answering {
         Box::pin(Arc::clone(&self.0).answer(parts, |rule, cx, parts| async move {
-            let messages = body::stream(&parts.headers, body, rule.limit, rule.json.clone())?;
+            let messages = body::stream(&parts.headers, body, rule.limits.size, rule.json.clone())?;
             let request_id = cx.request_id().clone();
             let response: Response<Res> = rule.endpoint.call(Request::new(cx, messages)).await?;
             Ok(unary(response, rule.rule.response_body.as_deref(), &rule.json, &request_id)?)
@@ -157,7 +157,7 @@ impl<Req: Message, Res: Message> Route for BidiStreaming<Req, Res> {
     fn call(self: Arc<Self>, parts: Parts, body: Body, _: Vec<String>) -> Answering {
         Box::pin(Arc::clone(&self.0).answer(parts, |rule, cx, parts| async move {
             let format = rule.stream_format(&parts)?;
-            let messages = body::stream(&parts.headers, body, rule.limit, rule.json.clone())?;
+            let messages = body::stream(&parts.headers, body, rule.limits.size, rule.json.clone())?;
             let request_id = cx.request_id().clone();
             let response = rule.endpoint.call(Request::new(cx, messages)).await?;
             Ok(stream::answer(response, rule.writing(format), &request_id).await?)

@@ -1,0 +1,95 @@
+//! One call through an endpoint and through the same without its erasure of types, for time and for allocations.
+
+use std::time::Duration;
+
+use kit::{
+    Context, Endpoint, Error, Request, Response,
+    layer::{access_log::AccessLogLayer, recover::RecoverLayer, timeout::TimeoutLayer},
+};
+use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
+
+use crate::{
+    proto::bench::{Book, FindRequest, Shelf as _},
+    shelf::OneBook,
+};
+
+/// The limit that the standard chain has by default.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// A book without anything in it, so that a copy of it allocates nothing and the chain is all that is measured.
+pub fn nothing() -> OneBook {
+    OneBook(Book::default())
+}
+
+/// The innermost service without an endpoint: what `Endpoint::from_fn` makes of a handler, by hand.
+pub fn handler() -> impl Tower {
+    let service = std::sync::Arc::new(nothing());
+    service_fn(move |request: Request<FindRequest>| {
+        let service = std::sync::Arc::clone(&service);
+        async move {
+            let (cx, message) = request.into_parts();
+            service.find(&cx, message).await.map(Response::new)
+        }
+    })
+}
+
+/// One layer around the handler, not erased.
+pub fn one_layer() -> impl Tower {
+    ServiceBuilder::new().layer(TimeoutLayer::new(Some(LIMIT))).service(handler())
+}
+
+/// The layers of the standard chain around the handler, not erased.
+pub fn three_layers() -> impl Tower {
+    ServiceBuilder::new()
+        .layer(AccessLogLayer::new())
+        .layer(RecoverLayer::new())
+        .layer(TimeoutLayer::new(Some(LIMIT)))
+        .service(handler())
+}
+
+/// A Tower service that finds books.
+pub trait Tower:
+    Service<Request<FindRequest>, Response = Response<Book>, Error = Error, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> Tower for S where
+    S: Service<Request<FindRequest>, Response = Response<Book>, Error = Error, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+fn request(cx: &Context) -> Request<FindRequest> {
+    Request::new(cx.clone(), FindRequest { id: 7, ..FindRequest::default() })
+}
+
+/// Calls the async function itself.
+pub async fn call_function(count: u64) -> Result<(), Error> {
+    let (service, cx) = (nothing(), Context::background());
+    for _ in 0..count {
+        let (cx, message) = std::hint::black_box(request(&cx)).into_parts();
+        std::hint::black_box(service.find(&cx, message).await?);
+    }
+    Ok(())
+}
+
+/// Calls a service that is not erased, as an endpoint calls its own: a clone, when it is ready.
+pub async fn call_tower(service: &impl Tower, count: u64) -> Result<(), Error> {
+    let cx = Context::background();
+    for _ in 0..count {
+        std::hint::black_box(service.clone().oneshot(std::hint::black_box(request(&cx))).await?);
+    }
+    Ok(())
+}
+
+/// Calls an endpoint.
+pub async fn call_endpoint(endpoint: &Endpoint<FindRequest, Book>, count: u64) -> Result<(), Error> {
+    let cx = Context::background();
+    for _ in 0..count {
+        std::hint::black_box(endpoint.call(std::hint::black_box(request(&cx))).await?);
+    }
+    Ok(())
+}

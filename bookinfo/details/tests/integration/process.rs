@@ -1,0 +1,94 @@
+//! The program: its start, its end, and what runs while it ends.
+
+use std::net::TcpListener;
+
+use bookcommon::testing::{Process, http};
+
+const SERVER: &str = env!("CARGO_BIN_EXE_bookdetails-server");
+const FREE: [(&str, &str); 3] = [
+    ("BOOKDETAILS_HTTP_ADDR", "127.0.0.1:0"),
+    ("BOOKDETAILS_GRPC_ADDR", "127.0.0.1:0"),
+    ("BOOKDETAILS_PID_FILE", "run/pid"),
+];
+
+/// A comments service that takes the call and never answers.
+fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("grpc://{}", listener.local_addr().unwrap());
+    (listener, address)
+}
+
+fn start(comments: &str) -> Process {
+    let mut env = FREE.to_vec();
+    env.push(("BOOKDETAILS_COMMENTS_ADDRESS", comments));
+    Process::start(SERVER, &env)
+}
+
+#[test]
+fn it_starts_with_nothing_and_stops() {
+    let (_silent, address) = silent();
+    let mut server = start(&address);
+    let pid = server.folder().path("run/pid");
+    assert_eq!(std::fs::read_to_string(&pid).unwrap().trim(), server.id().to_string());
+    assert!(server.folder().path("data/details.db").exists(), "made at the first start");
+    server.signal("INT");
+    assert_eq!(server.wait(), Some(0));
+    assert!(!pid.exists());
+}
+
+#[test]
+fn a_call_that_runs_is_finished_before_the_end() {
+    let (silent, address) = silent();
+    let mut server = start(&address);
+    let addr = server.http();
+    // It waits a second for comments that never come: time to ask the process to stop.
+    let call = std::thread::spawn(move || http(&addr, "GET", "/v1/detail?id=1", ""));
+    let (_connection, _) = silent.accept().unwrap();
+    assert!(!call.is_finished());
+    server.signal("TERM");
+    let answer = call.join().unwrap();
+    assert!(answer.status == 200 && answer.body.contains("Red Chamber"), "{answer:?}");
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn comments_that_cannot_be_had_are_logged_once() {
+    let (silent, address) = silent();
+    drop(silent);
+    let server = start(&address);
+    for _ in 0..3 {
+        assert_eq!(http(&server.http(), "GET", "/v1/detail?id=1", "").status, 200);
+    }
+    server.signal("TERM");
+    let lines = server.lines_until("\"stopped\"");
+    let about: Vec<_> = lines.iter().filter(|line| line.contains("without comments")).collect();
+    let [line] = about.as_slice() else { panic!("{lines:?}") };
+    assert!(line.contains("\"WARN\"") && line.contains("\"request_id\""), "{line}");
+    assert_eq!(lines.iter().filter(|line| line.contains("kit::access")).count(), 3);
+}
+
+#[test]
+fn a_second_process_on_the_port_says_so_and_exits() {
+    let (_silent, address) = silent();
+    let first = start(&address);
+    let addr = first.http();
+    let mut env = FREE.to_vec();
+    env.push(("BOOKDETAILS_HTTP_ADDR", &addr));
+    let (code, _, errors) = Process::run(SERVER, &[], &env);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains(&addr) && errors.contains("another process"), "{errors}");
+}
+
+#[test]
+fn a_wrong_address_is_told_with_its_place() {
+    let env = [("BOOKDETAILS_COMMENTS_ADDRESS", "127.0.0.1:5012"), ("BOOKDETAILS_COMMENTS_TIMEOUT", "1")];
+    let (code, _, errors) = Process::run(SERVER, &["--check-config"], &env);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("env BOOKDETAILS_COMMENTS_TIMEOUT: comments.timeout: "), "{errors}");
+    let (_, _, errors) = Process::run(SERVER, &["--check-config"], &env[..1]);
+    assert!(errors.contains("env BOOKDETAILS_COMMENTS_ADDRESS: comments.address: must be a scheme"), "{errors}");
+    for mode in ["local", "container"] {
+        let (code, _, errors) = Process::run(SERVER, &["--check-config"], &[("RUN_MODE", mode)]);
+        assert_eq!(code, Some(0), "{errors}");
+    }
+}
