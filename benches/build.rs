@@ -27,6 +27,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pbjson = out.join("pbjson");
     fs::create_dir_all(&pbjson)?;
     prost_build::Config::new().out_dir(&pbjson).compile_fds(files)?;
-    pbjson_build::Builder::new().register_descriptors(&descriptors)?.emit_fields().out_dir(&pbjson).build(&[".bench"])?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&descriptors)?
+        .emit_fields()
+        .out_dir(&pbjson)
+        .build(&[".bench"])?;
     Ok(())
 }

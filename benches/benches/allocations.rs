@@ -70,9 +70,8 @@ fn repeat<T>(count: u64, mut call: impl FnMut() -> T) {
 }
 
 fn requests(runtime: &Runtime) -> Result<(), Failure> {
-    let plain = HttpConfig { compression: false, ..HttpConfig::default() };
     let axum = peer::axum::router(serve::peer_book()?);
-    let bare = HttpTransport::new(plain).service(&serve::bare()).build()?;
+    let bare = HttpTransport::new(serve::plain()).service(&serve::bare()).build()?;
     let standard = HttpTransport::new(HttpConfig::default()).service(&serve::standard()).build()?;
     let stored = Bytes::from(json::to_string(&shelf::book(serve::CHAPTERS))?);
     let (find, store) = (|| must(http1::find()), || must(http1::store(&stored)));
@@ -114,7 +113,7 @@ fn sockets(runtime: &Runtime) -> Result<(), Failure> {
     let axum = serve::axum()?;
     let servers = [
         ("axum", axum.clone()),
-        ("kit bare", serve::kit_http(serve::bare(), HttpConfig { compression: false, ..HttpConfig::default() })?),
+        ("kit bare", serve::kit_http(serve::bare(), serve::plain())?),
         ("kit as it comes", serve::kit_http(serve::standard(), HttpConfig::default())?),
     ];
     for (name, server) in servers {

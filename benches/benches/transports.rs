@@ -63,8 +63,7 @@ fn compare_http(table: &mut Table<'_>) -> Result<(), Failure> {
     let (mut to_peer, mut many_to_peer) = (open(&peer)?, open_many(&peer)?);
     let stored = &Bytes::from(json::to_string(&shelf::book(serve::CHAPTERS))?);
 
-    let plain = HttpConfig { compression: false, ..HttpConfig::default() };
-    let kits = [("bare", serve::bare(), plain), ("as it comes", serve::standard(), HttpConfig::default())];
+    let kits = [("bare", serve::bare(), serve::plain()), ("as it comes", serve::standard(), HttpConfig::default())];
     for (what, endpoints, config) in kits {
         let kit = serve::kit_http(endpoints, config)?;
         let (mut to_kit, mut many_to_kit) = (open(&kit)?, open_many(&kit)?);

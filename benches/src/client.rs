@@ -101,9 +101,8 @@ pub async fn store_by_http(connection: &mut Connection, json: &Bytes, count: u64
 /// What a call failed with.
 pub async fn find_by_http_at_once(connections: &mut [Connection], count: u64) -> Result<(), Failure> {
     let at_once = connections.len() as u64;
-    let callers = (0..).zip(connections).map(|(caller, connection)| {
-        find_by_http(connection, share(count, at_once, caller))
-    });
+    let callers =
+        (0..).zip(connections).map(|(caller, connection)| find_by_http(connection, share(count, at_once, caller)));
     all(callers.collect()).await
 }
 

@@ -17,6 +17,9 @@ pub const TURNS: usize = 31;
 /// How long a turn is meant to take: long against the clock, short against what else changes on a machine.
 const TURN: Duration = Duration::from_millis(20);
 
+/// How many calls a turn has when it only has to run.
+const BRIEFLY: u64 = 100;
+
 /// What both sides took for one call, in nanoseconds.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -103,7 +106,7 @@ impl<'c> Table<'c> {
             print_rows(&format!("{}: processor time of the server's thread for a call", self.title), &self.server_rows);
         }
         if self.brief {
-            println!("(one turn of a few calls: these figures say only that it runs)");
+            println!("(one turn of {BRIEFLY} calls: these figures say only that it runs)");
         }
     }
 }
@@ -130,18 +133,14 @@ fn alternate(
     peer: &mut Side<impl FnMut(u64)>,
     kit: &mut Side<impl FnMut(u64)>,
 ) -> (Row, Option<Row>) {
-    let count = if brief { 1 } else { calls_of_a_turn(&mut peer.run).min(calls_of_a_turn(&mut kit.run)) };
-    let mut turn_of = (Turns::default(), Turns::default());
+    let count = if brief { BRIEFLY } else { calls_of_a_turn(&mut peer.run).min(calls_of_a_turn(&mut kit.run)) };
+    let (mut peer_turns, mut kit_turns) = (Turns::default(), Turns::default());
     for _ in 0..turns {
-        turn_of.0.add(peer, count);
-        turn_of.1.add(kit, count);
+        peer_turns.add(peer, count);
+        kit_turns.add(kit, count);
     }
-    let row = |peer_time, kit_time| Row {
-        name: name.to_owned(),
-        peer: (peer.name, peer_time),
-        kit: (kit.name, kit_time),
-    };
-    let (mut peer_turns, mut kit_turns) = turn_of;
+    let row =
+        |peer_time, kit_time| Row { name: name.to_owned(), peer: (peer.name, peer_time), kit: (kit.name, kit_time) };
     let server_row = (!peer_turns.server.is_empty() && !kit_turns.server.is_empty())
         .then(|| row(median(&mut peer_turns.server), median(&mut kit_turns.server)));
     (row(median(&mut peer_turns.passed), median(&mut kit_turns.passed)), server_row)
@@ -156,8 +155,7 @@ struct Turns {
 
 impl Turns {
     fn add(&mut self, side: &mut Side<impl FnMut(u64)>, count: u64) {
-        let busy = || side.server.as_ref().and_then(ServerThread::processor_time);
-        let before = busy();
+        let before = side.server.as_ref().and_then(ServerThread::processor_time);
         let passed = timed(&mut side.run, count);
         let after = side.server.as_ref().and_then(ServerThread::processor_time);
         let of_a_call = |time: Duration| time.as_secs_f64() * 1e9 / count as f64;
@@ -231,6 +229,6 @@ mod tests {
         let mut kit = side("kit", |count| second += count);
         let (row, server) = alternate("row", 3, true, &mut peer, &mut kit);
         assert!(server.is_none() && row.ratio() > 0.0);
-        assert_eq!((first, second), (3, 3));
+        assert_eq!((first, second), (3 * BRIEFLY, 3 * BRIEFLY));
     }
 }

@@ -66,13 +66,17 @@ pub fn standard() -> ShelfEndpoints {
     bare().with(&StandardStack::default())
 }
 
+/// The settings of HTTP/JSON without what a plain axum router has not either.
+pub fn plain() -> HttpConfig {
+    HttpConfig { compression: false, docs: false, ..HttpConfig::default() }
+}
+
 /// The kit over gRPC.
 ///
 /// # Errors
 /// When the server could not start.
 pub fn kit_grpc(endpoints: ShelfEndpoints) -> Result<ServerThread, Failure> {
-    let server = Server::new().grpc("127.0.0.1:0");
-    kit(server, endpoints)
+    kit(Server::new().grpc("127.0.0.1:0"), endpoints)
 }
 
 /// The kit over HTTP/JSON.
@@ -80,8 +84,7 @@ pub fn kit_grpc(endpoints: ShelfEndpoints) -> Result<ServerThread, Failure> {
 /// # Errors
 /// When the server could not start.
 pub fn kit_http(endpoints: ShelfEndpoints, config: HttpConfig) -> Result<ServerThread, Failure> {
-    let server = Server::new().http("127.0.0.1:0").http_config(config);
-    kit(server, endpoints)
+    kit(Server::new().http("127.0.0.1:0").http_config(config), endpoints)
 }
 
 fn kit(server: Server, endpoints: impl Endpoints) -> Result<ServerThread, Failure> {

@@ -21,7 +21,7 @@ pub const fn check_version(generated: &str) {
 
 /// Includes what `kit_build` generated in the build script: a module for each package.
 ///
-/// ```ignore
+/// ```text
 /// pub mod proto {
 ///     kit::include_protos!();
 /// }

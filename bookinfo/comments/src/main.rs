@@ -6,8 +6,7 @@ use bookcomments::{
     app::App,
     config::{Config, SETTINGS},
 };
-use bookcommon::{Failure, PidFile, Program};
-use kit::server::shutdown_signal;
+use bookcommon::{Failure, PidFile, Program, hear_signals};
 use tokio_util::sync::CancellationToken;
 use tracing::field::display;
 
@@ -24,6 +23,7 @@ fn main() -> ExitCode {
 
 async fn serve(config: Config) -> Result<(), Failure> {
     config.log.init()?;
+    let asked_to_stop = hear_signals().await;
     let stop = CancellationToken::new();
     let app = App::build(&config, stop.clone()).await?;
     let server = app.server(&config).bind().await?;
@@ -31,7 +31,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let (http, grpc) = (server.http_addr().map(display), server.grpc_addr().map(display));
     tracing::info!(http, grpc, "serving");
     let stopping = async {
-        shutdown_signal().await;
+        asked_to_stop.await;
         stop.cancel();
     };
     server.run(stopping).await?;

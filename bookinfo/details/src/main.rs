@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use bookcommon::{Failure, PidFile, Program};
+use bookcommon::{Failure, PidFile, Program, hear_signals};
 use bookdetails::{
     app::App,
     config::{Config, SETTINGS},
 };
-use kit::server::shutdown_signal;
 use tracing::field::display;
 
 const PROGRAM: Program = Program {
@@ -23,12 +22,13 @@ fn main() -> ExitCode {
 
 async fn serve(config: Config) -> Result<(), Failure> {
     config.log.init()?;
+    let asked_to_stop = hear_signals().await;
     let app = App::build(&config).await?;
     let server = app.server(&config).bind().await?;
     let _pid = PidFile::write(config.pid_file.as_deref())?;
     let (http, grpc) = (server.http_addr().map(display), server.grpc_addr().map(display));
     tracing::info!(http, grpc, "serving");
-    server.run(shutdown_signal()).await?;
+    server.run(asked_to_stop).await?;
     app.close().await;
     tracing::info!("stopped");
     Ok(())

@@ -7,7 +7,7 @@
 //! }
 //! ```
 //!
-//! ```ignore
+//! ```text
 //! // src/main.rs or src/lib.rs
 //! pub mod proto {
 //!     kit::include_protos!();

@@ -60,6 +60,7 @@ struct CliService {
 enum Failure {
     Usage(String),
     Call(Error),
+    Unreachable(String, Error),
     Output(std::io::Error),
 }
 
@@ -162,16 +163,19 @@ impl Cli {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Output)?;
         runtime.block_on(async {
-            let channel = self.channel(matches)?;
+            let (address, channel) = self.channel(matches)?;
             let run = Run::new(method, flags, context(matches)?, matches.get_flag("verbose"));
             match (service.run)(&channel, run) {
-                Some(call) => call.await,
+                Some(call) => call.await.map_err(|failure| match failure {
+                    Failure::Call(error) if Failure::is_unreachable(&error) => Failure::Unreachable(address, error),
+                    failure => failure,
+                }),
                 None => Err(Failure::Usage(format!("there is no method {method}"))),
             }
         })
     }
 
-    fn channel(&self, matches: &ArgMatches) -> Result<Channel, Failure> {
+    fn channel(&self, matches: &ArgMatches) -> Result<(String, Channel), Failure> {
         let transport = matches.get_one::<String>("transport").map(String::as_str);
         let given = matches.get_one::<String>("addr");
         let address = match given {
@@ -186,7 +190,9 @@ impl Cli {
             None => format!("grpc://{}", self.grpc_addr),
         };
         let config = client_config(matches)?;
-        Channel::with_config(&address, &config).map_err(|e| Failure::Usage(format!("--addr: {}", e.message())))
+        let channel = Channel::with_config(&address, &config);
+        let channel = channel.map_err(|e| Failure::Usage(format!("--addr: {}", e.message())))?;
+        Ok((address, channel))
     }
 
     fn command(&self) -> Result<Command, Error> {

@@ -45,8 +45,8 @@ pub(super) fn fail(failure: &Failure) -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::from(1)
         }
-        Failure::Call(error) if Failure::is_unreachable(error) => {
-            eprintln!("error: {}", error.to_log());
+        Failure::Unreachable(address, error) => {
+            eprintln!("error: {address} can't be reached: {}", root_cause(error));
             ExitCode::from(3)
         }
         Failure::Call(error) => {
@@ -55,6 +55,15 @@ pub(super) fn fail(failure: &Failure) -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// What the operating system said: the last of the causes.
+fn root_cause(error: &Error) -> &dyn std::error::Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause
 }
 
 #[allow(clippy::print_stderr, reason = "a command line talks to its user")]

@@ -234,21 +234,26 @@ impl BoundServer {
     /// # Errors
     /// When a listener dies; the others are stopped as at a shutdown.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let connections = connection::Connections::new(&self.config);
+        let Self { config, listeners, mut health, names } = self;
+        let connections = connection::Connections::new(&config);
         let mut accepting = tokio::task::JoinSet::new();
-        for listener in self.listeners {
+        for listener in listeners {
             accepting.spawn(listener.accept(connections.clone()));
         }
         let result = tokio::select! {
             () = shutdown => Ok(()),
             Some(ended) = accepting.join_next() => ended.unwrap_or_else(|e| Err(ServeError::listener_task(e))),
         };
-        for name in self.names {
-            self.health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+        let names = || names.iter().copied().chain([""]);
+        for name in names() {
+            health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
         }
-        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         accepting.shutdown().await;
-        connections.drain(self.config.drain_timeout).await;
+        // Whoever watches has been told; a watch has no end of its own, and would be waited for.
+        for name in names() {
+            health.clear_service_status(name).await;
+        }
+        connections.drain(config.drain_timeout).await;
         result
     }
 }

@@ -21,34 +21,30 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     folder
 }
 
-/// Compares generated files with those of `expected`, or writes them there. Descriptors are left empty: they hold no
-/// decision of ours, and nobody can read them.
+/// Compares generated files with those of `expected`, or writes them there.
 pub(crate) fn compare(builder: Builder, scratch_name: &str, expected: &Path, keep: impl Fn(&str) -> bool) {
     let out = scratch(scratch_name);
     builder.out_dir(&out).api_version("1.0.0").compile().expect("the files are right");
-    let read = |folder: &Path| -> BTreeMap<String, String> {
+    let read = |folder: &Path| -> BTreeMap<String, Vec<u8>> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         entries
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|name| keep(name) && !name.ends_with(".bin"))
-            .map(|name| (name.clone(), fs::read_to_string(folder.join(name)).expect("it is text")))
+            .filter(|name| keep(name))
+            .map(|name| (name.clone(), fs::read(folder.join(name)).expect("it can be read")))
             .collect()
     };
     let written = read(&out);
     if std::env::var_os("KIT_BLESS").is_some() {
         let _ = fs::create_dir_all(expected);
-        for (name, text) in &written {
-            fs::write(expected.join(name), text).expect("goldens can be written");
-        }
-        if keep("descriptors.bin") {
-            fs::write(expected.join("descriptors.bin"), "").expect("goldens can be written");
+        for (name, content) in &written {
+            fs::write(expected.join(name), content).expect("goldens can be written");
         }
     }
     let known = read(expected);
     assert_eq!(known.keys().collect::<Vec<_>>(), written.keys().collect::<Vec<_>>(), "files; KIT_BLESS=1 writes them");
-    for (name, text) in &written {
+    for (name, content) in &written {
         assert!(
-            known.get(name) == Some(text),
+            known.get(name) == Some(content),
             "{name} differs from its golden; KIT_BLESS=1 writes it anew, then read it"
         );
     }
@@ -73,4 +69,17 @@ fn echo() {
 fn everything() {
     let files = ["everything.proto", "everything_nested.proto", "everything_bare.proto"];
     golden("everything", &files, &root().join("tests/golden"));
+}
+
+/// The code that the kit's examples and tests run on: the kit has no build script, so it is kept beside them.
+#[test]
+fn kit() {
+    for case in ["hello", "chat", "echo"] {
+        let protos = root().join("../examples/proto");
+        let builder = Builder::new().include(&protos).file(protos.join(format!("{case}.proto")));
+        compare(builder, &format!("kit-{case}"), &root().join("../examples/generated").join(case), |_| true);
+    }
+    let protos = root().join("../tests/proto");
+    let builder = Builder::new().include(&protos).file(protos.join("extra.proto"));
+    compare(builder, "kit-extra", &root().join("../tests/generated/extra"), |_| true);
 }

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod errors;
+mod files;
 mod golden;
 mod kit_protos;

@@ -285,9 +285,9 @@ impl ChatEndpoints {
             say: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&CHAT_SAY),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Line| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Chat::say(&*service, &cx, request).await }
                     }
                 },
@@ -295,9 +295,9 @@ impl ChatEndpoints {
             count: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&CHAT_COUNT),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: CountRequest| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Chat::count(&*service, &cx, request).await }
                     }
                 },
@@ -305,9 +305,9 @@ impl ChatEndpoints {
             dictate: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&CHAT_DICTATE),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: ::kit::Streaming<Line>| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Chat::dictate(&*service, &cx, request).await }
                     }
                 },
@@ -315,9 +315,9 @@ impl ChatEndpoints {
             talk: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&CHAT_TALK),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: ::kit::Streaming<Line>| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Chat::talk(&*service, &cx, request).await }
                     }
                 },

@@ -1262,9 +1262,9 @@ impl EchoEndpoints {
             get_book: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_GET_BOOK),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::get_book(&*service, &cx, request).await }
                     }
                 },
@@ -1272,9 +1272,9 @@ impl EchoEndpoints {
             get_simple: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_GET_SIMPLE),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::get_simple(&*service, &cx, request).await }
                     }
                 },
@@ -1282,9 +1282,9 @@ impl EchoEndpoints {
             get_multi: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_GET_MULTI),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::get_multi(&*service, &cx, request).await }
                     }
                 },
@@ -1292,9 +1292,9 @@ impl EchoEndpoints {
             get_tail: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_GET_TAIL),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::get_tail(&*service, &cx, request).await }
                     }
                 },
@@ -1302,9 +1302,9 @@ impl EchoEndpoints {
             get_op: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_GET_OP),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::get_op(&*service, &cx, request).await }
                     }
                 },
@@ -1312,9 +1312,9 @@ impl EchoEndpoints {
             watch_op: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_WATCH_OP),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::watch_op(&*service, &cx, request).await }
                     }
                 },
@@ -1322,9 +1322,9 @@ impl EchoEndpoints {
             cancel_op: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_CANCEL_OP),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::cancel_op(&*service, &cx, request).await }
                     }
                 },
@@ -1332,9 +1332,9 @@ impl EchoEndpoints {
             create_book: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_CREATE_BOOK),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::create_book(&*service, &cx, request).await }
                     }
                 },
@@ -1342,9 +1342,9 @@ impl EchoEndpoints {
             update_sub: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_UPDATE_SUB),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::update_sub(&*service, &cx, request).await }
                     }
                 },
@@ -1352,9 +1352,9 @@ impl EchoEndpoints {
             post_all: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_POST_ALL),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::post_all(&*service, &cx, request).await }
                     }
                 },
@@ -1362,9 +1362,9 @@ impl EchoEndpoints {
             post_all_path: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_POST_ALL_PATH),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::post_all_path(&*service, &cx, request).await }
                     }
                 },
@@ -1372,9 +1372,9 @@ impl EchoEndpoints {
             post_no_body: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_POST_NO_BODY),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::post_no_body(&*service, &cx, request).await }
                     }
                 },
@@ -1382,9 +1382,9 @@ impl EchoEndpoints {
             query: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_QUERY),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::query(&*service, &cx, request).await }
                     }
                 },
@@ -1392,9 +1392,9 @@ impl EchoEndpoints {
             remove: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_REMOVE),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::remove(&*service, &cx, request).await }
                     }
                 },
@@ -1402,9 +1402,9 @@ impl EchoEndpoints {
             options: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_OPTIONS),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::options(&*service, &cx, request).await }
                     }
                 },
@@ -1412,9 +1412,9 @@ impl EchoEndpoints {
             link: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_LINK),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::link(&*service, &cx, request).await }
                     }
                 },
@@ -1422,9 +1422,9 @@ impl EchoEndpoints {
             resp_sub: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_RESP_SUB),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::resp_sub(&*service, &cx, request).await }
                     }
                 },
@@ -1432,9 +1432,9 @@ impl EchoEndpoints {
             resp_tags: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_RESP_TAGS),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::resp_tags(&*service, &cx, request).await }
                     }
                 },
@@ -1442,9 +1442,9 @@ impl EchoEndpoints {
             resp_name: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_RESP_NAME),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::resp_name(&*service, &cx, request).await }
                     }
                 },
@@ -1452,9 +1452,9 @@ impl EchoEndpoints {
             list_body: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_LIST_BODY),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::list_body(&*service, &cx, request).await }
                     }
                 },
@@ -1462,9 +1462,9 @@ impl EchoEndpoints {
             scalar_body: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_SCALAR_BODY),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::scalar_body(&*service, &cx, request).await }
                     }
                 },
@@ -1472,9 +1472,9 @@ impl EchoEndpoints {
             typed: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_TYPED),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::typed(&*service, &cx, request).await }
                     }
                 },
@@ -1482,9 +1482,9 @@ impl EchoEndpoints {
             typed_bytes: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_TYPED_BYTES),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::typed_bytes(&*service, &cx, request).await }
                     }
                 },
@@ -1492,9 +1492,9 @@ impl EchoEndpoints {
             raw_get: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_RAW_GET),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::raw_get(&*service, &cx, request).await }
                     }
                 },
@@ -1502,12 +1502,12 @@ impl EchoEndpoints {
             raw_post: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_RAW_POST),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |
                         cx: ::kit::Context,
                         request: ::kit::proto::google::api::HttpBody|
                     {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::raw_post(&*service, &cx, request).await }
                     }
                 },
@@ -1515,9 +1515,9 @@ impl EchoEndpoints {
             stream: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_STREAM),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: Msg| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::stream(&*service, &cx, request).await }
                     }
                 },
@@ -1525,9 +1525,9 @@ impl EchoEndpoints {
             fail: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&ECHO_FAIL),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: FailReq| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Echo::fail(&*service, &cx, request).await }
                     }
                 },

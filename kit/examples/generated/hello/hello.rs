@@ -157,9 +157,9 @@ impl GreeterEndpoints {
             hello: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&GREETER_HELLO),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: HelloRequest| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Greeter::hello(&*service, &cx, request).await }
                     }
                 },

@@ -1,15 +1,19 @@
 use std::{
+    convert::Infallible,
     fmt,
     future::Future,
     pin::Pin,
     task::{Context as TaskContext, Poll},
 };
 
+use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use http::{Extensions, uri::PathAndQuery};
+use http_body::Frame;
 use tokio::{sync::oneshot, time::timeout_at};
 use tonic::{
+    body::Body,
     client::Grpc,
     codec::CompressionEncoding,
     metadata::MetadataMap,
@@ -74,8 +78,23 @@ impl fmt::Debug for GrpcChannel {
 
 /// One call that is about to be made.
 struct Call {
-    grpc: Grpc<Channel>,
+    channel: Channel,
+    config: ClientConfig,
     path: PathAndQuery,
+}
+
+impl Call {
+    fn grpc(&self, broken: Option<Broken>) -> Grpc<Breakable> {
+        let channel = Breakable { channel: self.channel.clone(), broken };
+        let mut grpc = Grpc::new(channel).max_decoding_message_size(self.config.max_response_size);
+        for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
+            grpc = grpc.accept_compressed(encoding);
+        }
+        if self.config.compress {
+            grpc = grpc.send_compressed(CompressionEncoding::Gzip);
+        }
+        grpc
+    }
 }
 
 #[derive(Clone)]
@@ -105,15 +124,8 @@ where
             Ok(path) => path.clone(),
             Err(message) => return Box::pin(std::future::ready(Err(Error::internal(message.clone())))),
         };
-        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(self.config.max_response_size);
-        for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
-            grpc = grpc.accept_compressed(encoding);
-        }
-        if self.config.compress {
-            grpc = grpc.send_compressed(CompressionEncoding::Gzip);
-        }
         let deadline = request.context().deadline();
-        let running = (self.call)(Call { grpc, path }, request);
+        let running = (self.call)(Call { channel: self.channel.clone(), config: self.config.clone(), path }, request);
         match deadline {
             // The peer has the deadline too; this is for a peer that no longer answers anything.
             Some(deadline) => Box::pin(async move {
@@ -144,16 +156,17 @@ fn incoming<M: Message>(received: Response<tonic::Streaming<M>>) -> Response<Str
     received.map(|stream| Streaming::new(stream.map(|item| item.map_err(from_tonic))))
 }
 
-async fn ready(grpc: &mut Grpc<Channel>) -> Result<(), Error> {
+async fn ready(grpc: &mut Grpc<Breakable>) -> Result<(), Error> {
     grpc.ready().await.map_err(|e| Error::unavailable("the service can't be reached now").with_source(e))
 }
 
-/// What is sent of a stream, and the error that it ended with.
+/// What is sent of a stream; whoever holds [`Sending`] learns the error that it ended with.
 ///
 /// tonic's client streams have no errors: one that just ended would look complete to the service. So after an error the
-/// stream stays open, and whoever awaits the error drops the call, which the service sees as cancelled.
-fn outgoing<M: Message>(stream: Streaming<M>) -> (impl Stream<Item = M> + Send + 'static, oneshot::Receiver<Error>) {
+/// stream stays open until `Sending` is dropped, which breaks it off.
+fn outgoing<M: Message>(stream: Streaming<M>) -> (impl Stream<Item = M> + Send + 'static, Sending, Broken) {
     let (failed, failure) = oneshot::channel();
+    let (alive, broken) = oneshot::channel();
     let mut source = Some((stream, failed));
     let messages = futures_util::stream::poll_fn(move |cx| {
         let Some((stream, _)) = &mut source else { return Poll::Pending };
@@ -169,78 +182,147 @@ fn outgoing<M: Message>(stream: Streaming<M>) -> (impl Stream<Item = M> + Send +
             }
         }
     });
-    (messages, failure)
+    (messages, Sending { failure: Some(failure), _alive: alive }, broken)
 }
 
-async fn unless<T>(
-    failure: oneshot::Receiver<Error>,
-    call: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let failed = async {
-        match failure.await {
-            Ok(error) => error,
-            Err(_) => std::future::pending().await,
+/// Done when nobody is interested in a call any more.
+type Broken = oneshot::Receiver<Infallible>;
+
+/// The sending side of a call: dropped, it breaks off what was not sent to its end.
+struct Sending {
+    failure: Option<oneshot::Receiver<Error>>,
+    _alive: oneshot::Sender<Infallible>,
+}
+
+impl Sending {
+    /// The error that the stream ended with; pending while it has none.
+    fn poll_failure(&mut self, cx: &mut TaskContext<'_>) -> Poll<Error> {
+        if let Some(failure) = &mut self.failure {
+            match std::task::ready!(Pin::new(failure).poll(cx)) {
+                Ok(error) => return Poll::Ready(error),
+                Err(_) => self.failure = None,
+            }
         }
-    };
-    tokio::select! {
-        error = failed => Err(error),
-        result = call => result,
+        Poll::Pending
+    }
+
+    async fn unless_failed<T>(&mut self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::select! {
+            error = std::future::poll_fn(|cx| self.poll_failure(cx)) => Err(error),
+            result = call => result,
+        }
+    }
+}
+
+/// Sends requests whose body is broken off when nobody is interested in the call any more.
+///
+/// hyper does not do it: once the answer has begun, a request body that waits for its next message keeps the call open.
+struct Breakable {
+    channel: Channel,
+    broken: Option<Broken>,
+}
+
+impl Service<http::Request<Body>> for Breakable {
+    type Response = http::Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = <Channel as Service<http::Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
+        self.channel.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        self.channel.call(match self.broken.take() {
+            Some(broken) => request.map(|inner| Body::new(BreakableBody { inner, broken })),
+            None => request,
+        })
+    }
+}
+
+struct BreakableBody {
+    inner: Body,
+    broken: Broken,
+}
+
+impl http_body::Body for BreakableBody {
+    type Data = Bytes;
+    type Error = crate::error::Source;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if Pin::new(&mut self.broken).poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(h2::Error::from(h2::Reason::CANCEL).into())));
+        }
+        Pin::new(&mut self.inner).poll_frame(cx).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
     }
 }
 
 impl Connect for GrpcChannel {
     fn unary<Req: Message, Res: Message>(&self, method: &Method) -> Endpoint<Req, Res> {
-        self.endpoint(method, |mut call, sent| {
+        self.endpoint(method, |call, sent| {
             Box::pin(async move {
                 let (cx, message) = sent.into_parts();
-                ready(&mut call.grpc).await?;
-                let received = call.grpc.unary(request(&cx, message), call.path, ProstCodec::default()).await;
+                let mut grpc = call.grpc(None);
+                ready(&mut grpc).await?;
+                let received = grpc.unary(request(&cx, message), call.path, ProstCodec::default()).await;
                 received.map(response).map_err(from_tonic)
             })
         })
     }
 
     fn client_streaming<Req: Message, Res: Message>(&self, method: &Method) -> Endpoint<Streaming<Req>, Res> {
-        self.endpoint(method, |mut call, sent| {
+        self.endpoint(method, |call, sent| {
             Box::pin(async move {
                 let (cx, stream) = sent.into_parts();
-                let (messages, failure) = outgoing(stream);
-                unless(failure, async move {
-                    ready(&mut call.grpc).await?;
+                let (messages, mut sending, broken) = outgoing(stream);
+                let mut grpc = call.grpc(Some(broken));
+                let answered = async {
+                    ready(&mut grpc).await?;
                     let sent = request(&cx, messages);
-                    let received = call.grpc.client_streaming(sent, call.path, ProstCodec::default()).await;
+                    let received = grpc.client_streaming(sent, call.path.clone(), ProstCodec::default()).await;
                     received.map(response).map_err(from_tonic)
-                })
-                .await
+                };
+                sending.unless_failed(answered).await
             })
         })
     }
 
     fn server_streaming<Req: Message, Res: Message>(&self, method: &Method) -> Endpoint<Req, Streaming<Res>> {
-        self.endpoint(method, |mut call, sent| {
+        self.endpoint(method, |call, sent| {
             Box::pin(async move {
                 let (cx, message) = sent.into_parts();
-                ready(&mut call.grpc).await?;
+                let mut grpc = call.grpc(None);
+                ready(&mut grpc).await?;
                 let sent = request(&cx, message);
-                let received = call.grpc.server_streaming(sent, call.path, ProstCodec::default()).await;
+                let received = grpc.server_streaming(sent, call.path, ProstCodec::default()).await;
                 received.map(|received| incoming(response(received))).map_err(from_tonic)
             })
         })
     }
 
     fn bidi_streaming<Req: Message, Res: Message>(&self, method: &Method) -> Endpoint<Streaming<Req>, Streaming<Res>> {
-        self.endpoint(method, |mut call, sent| {
+        self.endpoint(method, |call, sent| {
             Box::pin(async move {
                 let (cx, stream) = sent.into_parts();
-                let (messages, mut failure) = outgoing(stream);
-                ready(&mut call.grpc).await?;
-                let sent = request(&cx, messages);
-                let received = call.grpc.streaming(sent, call.path, ProstCodec::default()).await;
-                let received = received.map(|received| incoming(response(received))).map_err(from_tonic)?;
+                let (messages, mut sending, broken) = outgoing(stream);
+                let mut grpc = call.grpc(Some(broken));
+                let answered = async {
+                    ready(&mut grpc).await?;
+                    let sent = request(&cx, messages);
+                    let received = grpc.streaming(sent, call.path.clone(), ProstCodec::default()).await;
+                    received.map(|received| incoming(response(received))).map_err(from_tonic)
+                };
+                let received = sending.unless_failed(answered).await?;
                 // The sending side may fail long after the answer has begun: the answer then ends with that error.
                 Ok(received.map(|mut stream| {
                     Streaming::new(futures_util::stream::poll_fn(move |cx| {
-                        if let Poll::Ready(Ok(error)) = Pin::new(&mut failure).poll(cx) {
+                        if let Poll::Ready(error) = sending.poll_failure(cx) {
                             return Poll::Ready(Some(Err(error)));
                         }
                         Pin::new(&mut stream).poll_next(cx)

@@ -30,7 +30,12 @@ fn to_tonic(error: Error, request_id: &crate::RequestId) -> tonic::Status {
 /// The error that a status from tonic stands for.
 fn from_tonic(mut received: tonic::Status) -> Error {
     let metadata = std::mem::take(received.metadata_mut()).into_headers();
-    let code = Code::from_i32(received.code() as i32);
+    let code = match Code::from_i32(received.code() as i32) {
+        Code::OutOfRange if too_large(received.message()).is_some() => Code::ResourceExhausted,
+        // tonic watches the deadline, too, and may be first to see it pass.
+        Code::Cancelled if expired(&received) => Code::DeadlineExceeded,
+        code => code,
+    };
     let local = std::error::Error::source(&received).is_some();
     let error = match proto_status(&received) {
         Some(status) => status::from_status(status),
@@ -38,12 +43,33 @@ fn from_tonic(mut received: tonic::Status) -> Error {
         None if local && code == Code::Unavailable => {
             Error::unavailable("the service can't be reached now").with_source(received)
         }
+        None if code == Code::DeadlineExceeded && local => {
+            Error::deadline_exceeded("the deadline of the call passed before the service answered")
+        }
         None if local => Error::new(code, received.message().to_owned()).with_source(received),
         None => Error::new(code, received.message().to_owned()),
     };
     let mut metadata = metadata;
     super::remove_transport_headers(&mut metadata);
     error.with_metadata(crate::Metadata::from_headers(metadata))
+}
+
+/// What tonic says of a message over the limit, if that is what it says. Its code for it is OUT_OF_RANGE, every other gRPC
+/// has RESOURCE_EXHAUSTED.
+fn too_large(message: &str) -> Option<&str> {
+    let message = message.strip_prefix("Error, ")?;
+    message.contains("message length too large").then_some(message)
+}
+
+fn expired(received: &tonic::Status) -> bool {
+    let mut source = std::error::Error::source(received);
+    while let Some(error) = source {
+        if error.is::<tonic::TimeoutExpired>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 fn proto_status(received: &tonic::Status) -> Option<crate::proto::google::rpc::Status> {

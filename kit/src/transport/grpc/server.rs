@@ -176,9 +176,6 @@ impl<Req, Res> Clone for Called<Req, Res> {
 impl<Req: Payload, Res: Payload> Called<Req, Res> {
     fn grpc<M: Message, N: Message>(&self) -> Grpc<ProstCodec<N, M>> {
         let mut grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(self.config.max_request_size);
-        if let Some(limit) = self.config.max_response_size {
-            grpc = grpc.max_encoding_message_size(limit);
-        }
         if self.config.compression {
             for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
                 grpc = grpc.accept_compressed(encoding).send_compressed(encoding);

@@ -690,9 +690,9 @@ impl ExtraEndpoints {
             update_book: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&EXTRA_UPDATE_BOOK),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: UpdateBookRequest| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Extra::update_book(&*service, &cx, request).await }
                     }
                 },
@@ -700,9 +700,9 @@ impl ExtraEndpoints {
             download: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&EXTRA_DOWNLOAD),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: DownloadRequest| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Extra::download(&*service, &cx, request).await }
                     }
                 },
@@ -710,12 +710,12 @@ impl ExtraEndpoints {
             upload: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&EXTRA_UPLOAD),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |
                         cx: ::kit::Context,
                         request: ::kit::Streaming<::kit::proto::google::api::HttpBody>|
                     {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Extra::upload(&*service, &cx, request).await }
                     }
                 },
@@ -723,12 +723,12 @@ impl ExtraEndpoints {
             mirror: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&EXTRA_MIRROR),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |
                         cx: ::kit::Context,
                         request: ::kit::Streaming<::kit::proto::google::api::HttpBody>|
                     {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Extra::mirror(&*service, &cx, request).await }
                     }
                 },
@@ -736,9 +736,9 @@ impl ExtraEndpoints {
             attach: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&EXTRA_ATTACH),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: AttachRequest| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Extra::attach(&*service, &cx, request).await }
                     }
                 },
@@ -746,9 +746,9 @@ impl ExtraEndpoints {
             hidden: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&EXTRA_HIDDEN),
                 {
-                    let service = ::std::sync::Arc::clone(&service);
+                    let service = ::core::clone::Clone::clone(&service);
                     move |cx: ::kit::Context, request: DownloadRequest| {
-                        let service = ::std::sync::Arc::clone(&service);
+                        let service = ::core::clone::Clone::clone(&service);
                         async move { Extra::hidden(&*service, &cx, request).await }
                     }
                 },
