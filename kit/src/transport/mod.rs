@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::{Context, Metadata, Method, Peer, RequestId, Transport};
 
+mod failure;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 #[cfg(feature = "http")]
@@ -27,6 +28,7 @@ pub(crate) fn arrive(
     transport: Transport,
     mut headers: HeaderMap,
     extensions: &Extensions,
+    request_id: &RequestId,
 ) -> Result<Context, crate::Error> {
     let deadline = match headers.remove("grpc-timeout") {
         Some(value) => {
@@ -37,13 +39,15 @@ pub(crate) fn arrive(
         }
         None => None,
     };
-    let request_id = headers
-        .get(&REQUEST_ID)
-        .and_then(|value| RequestId::parse(value.to_str().ok()?))
-        .unwrap_or_else(RequestId::random);
     remove_transport_headers(&mut headers);
     let peer = extensions.get::<Arc<Peer>>().cloned();
-    Ok(Context::arrived(method.clone(), transport, Metadata::from_headers(headers), deadline, request_id, peer))
+    Ok(Context::arrived(method.clone(), transport, Metadata::from_headers(headers), deadline, request_id.clone(), peer))
+}
+
+/// The caller's request id if it sent a well-formed one, or a new one.
+pub(crate) fn request_id(headers: &HeaderMap) -> RequestId {
+    let sent = headers.get(&REQUEST_ID).and_then(|value| RequestId::parse(value.to_str().ok()?));
+    sent.unwrap_or_else(RequestId::random)
 }
 
 /// Headers that say how a message travels belong to the transport, not to the call.

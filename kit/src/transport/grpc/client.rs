@@ -26,7 +26,7 @@ use super::from_tonic;
 use crate::{
     Connect, Context, Endpoint, Error, Message, Metadata, Method, Request, Response, Streaming,
     client::ClientConfig,
-    transport::{depart, remove_transport_headers},
+    transport::{depart, failure::Failure, remove_transport_headers},
 };
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -160,13 +160,12 @@ async fn ready(grpc: &mut Grpc<Breakable>) -> Result<(), Error> {
     grpc.ready().await.map_err(|e| Error::unavailable("the service can't be reached now").with_source(e))
 }
 
-/// What is sent of a stream; whoever holds [`Sending`] learns the error that it ended with.
+/// What is sent of a stream.
 ///
 /// tonic's client streams have no errors: one that just ended would look complete to the service. So after an error the
-/// stream stays open until `Sending` is dropped, which breaks it off.
-fn outgoing<M: Message>(stream: Streaming<M>) -> (impl Stream<Item = M> + Send + 'static, Sending, Broken) {
-    let (failed, failure) = oneshot::channel();
-    let (alive, broken) = oneshot::channel();
+/// stream stays open until [`Alive`] is dropped, which breaks it off.
+fn outgoing<M: Message>(stream: Streaming<M>) -> (impl Stream<Item = M> + Send + 'static, Failure, (Alive, Broken)) {
+    let (failed, failure) = Failure::new();
     let mut source = Some((stream, failed));
     let messages = futures_util::stream::poll_fn(move |cx| {
         let Some((stream, _)) = &mut source else { return Poll::Pending };
@@ -182,37 +181,13 @@ fn outgoing<M: Message>(stream: Streaming<M>) -> (impl Stream<Item = M> + Send +
             }
         }
     });
-    (messages, Sending { failure: Some(failure), _alive: alive }, broken)
+    (messages, failure, oneshot::channel())
 }
 
-/// Done when nobody is interested in a call any more.
+/// Held by whoever is interested in a call.
+type Alive = oneshot::Sender<Infallible>;
+/// Done when nobody is any more.
 type Broken = oneshot::Receiver<Infallible>;
-
-/// The sending side of a call: dropped, it breaks off what was not sent to its end.
-struct Sending {
-    failure: Option<oneshot::Receiver<Error>>,
-    _alive: oneshot::Sender<Infallible>,
-}
-
-impl Sending {
-    /// The error that the stream ended with; pending while it has none.
-    fn poll_failure(&mut self, cx: &mut TaskContext<'_>) -> Poll<Error> {
-        if let Some(failure) = &mut self.failure {
-            match std::task::ready!(Pin::new(failure).poll(cx)) {
-                Ok(error) => return Poll::Ready(error),
-                Err(_) => self.failure = None,
-            }
-        }
-        Poll::Pending
-    }
-
-    async fn unless_failed<T>(&mut self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::select! {
-            error = std::future::poll_fn(|cx| self.poll_failure(cx)) => Err(error),
-            result = call => result,
-        }
-    }
-}
 
 /// Sends requests whose body is broken off when nobody is interested in the call any more.
 ///
@@ -280,7 +255,7 @@ impl Connect for GrpcChannel {
         self.endpoint(method, |call, sent| {
             Box::pin(async move {
                 let (cx, stream) = sent.into_parts();
-                let (messages, mut sending, broken) = outgoing(stream);
+                let (messages, mut failure, (alive, broken)) = outgoing(stream);
                 let mut grpc = call.grpc(Some(broken));
                 let answered = async {
                     ready(&mut grpc).await?;
@@ -288,7 +263,9 @@ impl Connect for GrpcChannel {
                     let received = grpc.client_streaming(sent, call.path.clone(), ProstCodec::default()).await;
                     received.map(response).map_err(from_tonic)
                 };
-                sending.unless_failed(answered).await
+                let received = failure.or(answered).await;
+                drop(alive);
+                received
             })
         })
     }
@@ -310,7 +287,7 @@ impl Connect for GrpcChannel {
         self.endpoint(method, |call, sent| {
             Box::pin(async move {
                 let (cx, stream) = sent.into_parts();
-                let (messages, mut sending, broken) = outgoing(stream);
+                let (messages, mut failure, (alive, broken)) = outgoing(stream);
                 let mut grpc = call.grpc(Some(broken));
                 let answered = async {
                     ready(&mut grpc).await?;
@@ -318,16 +295,8 @@ impl Connect for GrpcChannel {
                     let received = grpc.streaming(sent, call.path.clone(), ProstCodec::default()).await;
                     received.map(|received| incoming(response(received))).map_err(from_tonic)
                 };
-                let received = sending.unless_failed(answered).await?;
-                // The sending side may fail long after the answer has begun: the answer then ends with that error.
-                Ok(received.map(|mut stream| {
-                    Streaming::new(futures_util::stream::poll_fn(move |cx| {
-                        if let Poll::Ready(error) = sending.poll_failure(cx) {
-                            return Poll::Ready(Some(Err(error)));
-                        }
-                        Pin::new(&mut stream).poll_next(cx)
-                    }))
-                }))
+                let received = failure.or(answered).await?;
+                Ok(received.map(|answers| failure.ends(answers, alive)))
             })
         })
     }

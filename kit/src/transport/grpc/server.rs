@@ -18,10 +18,11 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
-use super::{from_tonic, to_tonic};
+use super::{from_tonic, to_tonic, too_large};
 use crate::{
-    Endpoint, Endpoints, Message, Payload, Request, RequestId, Response, Streaming, Transport, VisitEndpoints,
-    transport::{MAX_MESSAGE_SIZE, answer_headers, arrive},
+    Endpoint, Endpoints, Error, Message, Payload, Request, RequestId, Response, Streaming, Transport, VisitEndpoints,
+    endpoint::MapStream,
+    transport::{MAX_MESSAGE_SIZE, answer_headers, arrive, request_id},
 };
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -188,13 +189,49 @@ impl<Req: Payload, Res: Payload> Called<Req, Res> {
         let (metadata, extensions, message) = request.into_parts();
         let headers = metadata.into_headers();
         let parts: &http::Extensions = &extensions;
-        let context = arrive(self.endpoint.method(), Transport::Grpc, headers, parts)
-            .map_err(|e| to_tonic(e, &RequestId::random()))?;
-        let request_id = context.request_id().clone();
-        match self.endpoint.call(Request::new(context, message)).await {
+        let request_id = request_id(&headers);
+        let answered = match arrive(self.endpoint.method(), Transport::Grpc, headers, parts, &request_id) {
+            Ok(context) => self.endpoint.call(Request::new(context, message)).await,
+            Err(error) => Err(error),
+        };
+        match answered.and_then(|response| self.limited(response)) {
             Ok(response) => Ok((response, request_id)),
             Err(error) => Err(to_tonic(error, &request_id)),
         }
+    }
+
+    /// tonic has a limit too, but another code for it than the rest of the world.
+    fn limited(&self, response: Response<Res>) -> Result<Response<Res>, Error> {
+        let Some(limit) = self.config.max_response_size else { return Ok(response) };
+        check_size(response.message().encoded_len(), limit)?;
+        Ok(response.map(|payload| payload.map_stream(AtMost(limit))))
+    }
+}
+
+fn check_size(size: usize, limit: usize) -> Result<(), Error> {
+    if size <= limit {
+        return Ok(());
+    }
+    Err(Error::resource_exhausted(format!("the answer has {size} bytes, the limit is {limit} bytes")))
+}
+
+/// Ends a stream that has a message over the limit.
+struct AtMost(usize);
+
+impl MapStream for AtMost {
+    fn map<M: Message>(self, stream: Streaming<M>) -> Streaming<M> {
+        stream.and_then(move |message| check_size(message.encoded_len(), self.0).map(|()| message))
+    }
+}
+
+/// Gives the refusal of a request over the limit its usual code.
+fn with_usual_code(response: http::Response<Body>) -> http::Response<Body> {
+    let Some(status) = tonic::Status::from_header_map(response.headers()) else { return response };
+    match too_large(status.message()) {
+        Some(message) if status.code() == tonic::Code::OutOfRange => {
+            tonic::Status::resource_exhausted(message).into_http()
+        }
+        _ => response,
     }
 }
 
@@ -226,7 +263,7 @@ impl<Req: Message, Res: Message> GrpcMethod for Unary<Req, Res> {
                 let called = called.clone();
                 async move { called.run(request).await.map(|(response, id)| answer(response, &id)) }
             });
-            grpc.unary(service, request).await
+            with_usual_code(grpc.unary(service, request).await)
         })
     }
 }
@@ -242,7 +279,7 @@ impl<Req: Message, Res: Message> GrpcMethod for ServerStreaming<Req, Res> {
                 let called = called.clone();
                 async move { called.run(request).await.map(|(response, id)| answer_stream(response, id)) }
             });
-            grpc.server_streaming(service, request).await
+            with_usual_code(grpc.server_streaming(service, request).await)
         })
     }
 }

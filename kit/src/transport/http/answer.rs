@@ -25,6 +25,10 @@ impl Refusal {
         Self { status: Some(status), error }
     }
 
+    pub(super) fn into_error(self) -> Error {
+        self.error
+    }
+
     /// The answer that says so.
     pub(super) fn answer(self, request_id: &RequestId) -> http::Response<Body> {
         let Self { status, error } = self;
@@ -119,7 +123,7 @@ pub(super) fn as_raw<M: Message>(message: &M) -> Option<&HttpBody> {
 }
 
 /// The bytes that a field holds, when the rule asks for a field of that type.
-fn raw_field<M: Message>(message: &M, name: &str) -> Option<HttpBody> {
+pub(super) fn raw_field<M: Message>(message: &M, name: &str) -> Option<HttpBody> {
     let mut find = FindRaw { name, found: None };
     let Ok(()) = message.visit(&mut find);
     find.found

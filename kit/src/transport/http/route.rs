@@ -7,14 +7,14 @@ use http::{StatusCode, request::Parts};
 use super::{
     Body, HttpConfig,
     accept::StreamFormat,
-    answer::{Refusal, unary},
+    answer::{Refusal, as_raw, unary},
     bind::Binding,
     body::{self, Limits},
     stream::{self, Writing},
 };
 use crate::{
     Context, Endpoint, Error, HttpRule, Message, Payload, Request, Response, Streaming, Transport,
-    endpoint::Body as BodyRule, json, message::bind, transport::arrive,
+    endpoint::Body as BodyRule, json, message::bind, transport::{arrive, request_id},
 };
 
 pub(super) type Answering = Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
@@ -58,18 +58,22 @@ impl<Req: Payload, Res: Payload> Rule<Req, Res> {
         let headers = std::mem::take(&mut parts.headers);
         parts.headers.extend(headers.get(http::header::ACCEPT).map(|v| (http::header::ACCEPT, v.clone())));
         parts.headers.extend(headers.get(http::header::CONTENT_TYPE).map(|v| (http::header::CONTENT_TYPE, v.clone())));
-        let cx = match arrive(self.endpoint.method(), Transport::Http, headers, &parts.extensions) {
+        let request_id = request_id(&headers);
+        let cx = match arrive(self.endpoint.method(), Transport::Http, headers, &parts.extensions, &request_id) {
             Ok(cx) => cx,
-            Err(error) => return Refusal::from(error).answer(&crate::RequestId::random()),
+            Err(error) => return Refusal::from(error).answer(&request_id),
         };
-        let request_id = cx.request_id().clone();
         match answer(self, cx, parts).await {
             Ok(response) => response,
             Err(refusal) => refusal.answer(&request_id),
         }
     }
 
-    fn stream_format(&self, parts: &Parts) -> Result<StreamFormat, Refusal> {
+    fn stream_format<M: Message>(&self, parts: &Parts) -> Result<StreamFormat, Refusal> {
+        if as_raw(&M::default()).is_some() {
+            // The bytes have a type of their own.
+            return Ok(StreamFormat::Lines);
+        }
         StreamFormat::of(&parts.headers).ok_or_else(|| {
             let message =
                 "a stream comes as application/x-ndjson, text/event-stream or application/json: accept one of them";
@@ -133,7 +137,7 @@ impl<Req: Message, Res: Message> Route for Unary<Req, Res> {
 impl<Req: Message, Res: Message> Route for ServerStreaming<Req, Res> {
     fn call(self: Arc<Self>, parts: Parts, body: Body, variables: Vec<String>) -> Answering {
         Box::pin(Arc::clone(&self.0).answer(parts, |rule, cx, parts| async move {
-            let format = rule.stream_format(&parts)?;
+            let format = rule.stream_format::<Res>(&parts)?;
             let message = rule.read(&parts, body, &variables).await?;
             let request_id = cx.request_id().clone();
             let response = rule.endpoint.call(Request::new(cx, message)).await?;
@@ -156,7 +160,7 @@ impl<Req: Message, Res: Message> Route for ClientStreaming<Req, Res> {
 impl<Req: Message, Res: Message> Route for BidiStreaming<Req, Res> {
     fn call(self: Arc<Self>, parts: Parts, body: Body, _: Vec<String>) -> Answering {
         Box::pin(Arc::clone(&self.0).answer(parts, |rule, cx, parts| async move {
-            let format = rule.stream_format(&parts)?;
+            let format = rule.stream_format::<Res>(&parts)?;
             let messages = body::stream(&parts.headers, body, rule.limits.size, rule.json.clone())?;
             let request_id = cx.request_id().clone();
             let response = rule.endpoint.call(Request::new(cx, messages)).await?;

@@ -11,7 +11,13 @@ use http::{HeaderValue, Method as HttpMethod, StatusCode, header};
 use http_body::Body as _;
 use kit_template::{Found, Router, Template};
 use tower::{Service, ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
-use tower_http::{compression::CompressionLayer, decompression::RequestDecompressionLayer};
+use tower_http::{
+    compression::{
+        CompressionLayer,
+        predicate::{Predicate as _, SizeAbove},
+    },
+    decompression::RequestDecompressionLayer,
+};
 
 use super::{
     Body, HttpConfig,
@@ -22,7 +28,8 @@ use super::{
     stream::Live,
 };
 use crate::{
-    Endpoint, Endpoints, Error, HttpRule, Message, Method, Payload, RequestId, ServiceInfo, Streaming, VisitEndpoints,
+    Endpoint, Endpoints, Error, HttpRule, Message, Method, Payload, ServiceInfo, Streaming, VisitEndpoints,
+    transport::request_id,
 };
 
 /// Collects the routes of services: the builder of an [`HttpService`].
@@ -70,11 +77,10 @@ impl HttpTransport {
         let docs = if self.config.docs { Docs::new(&self.services) } else { None };
         let dispatch = Dispatch(Arc::new(Routes { router: self.router, docs, extra: self.extra }));
         let service = if self.config.compression {
-            let compress = CompressionLayer::new().compress_when(
-                |_: StatusCode, _: http::Version, headers: &http::HeaderMap, extensions: &http::Extensions| {
-                    compressible(headers) && extensions.get::<Live>().is_none()
-                },
-            );
+            let fits = |_: StatusCode, _: http::Version, headers: &http::HeaderMap, extensions: &http::Extensions| {
+                compressible(headers) && extensions.get::<Live>().is_none()
+            };
+            let compress = CompressionLayer::new().compress_when(SizeAbove::new(SMALLEST).and(fits));
             let service = ServiceBuilder::new()
                 .map_response(|response: http::Response<_>| response.map(Body::new))
                 .layer(compress)
@@ -143,13 +149,12 @@ impl VisitEndpoints for HttpTransport {
     }
 }
 
+/// The smallest answer that is compressed: below about 1 kB the header costs more than compression saves.
+const SMALLEST: u16 = 1024;
+
 fn compressible(headers: &http::HeaderMap) -> bool {
-    // Below about 1 kB the header costs more than compression saves.
-    const SMALLEST: u64 = 1024;
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    length.is_none_or(|length| length >= SMALLEST)
-        && (content_type.starts_with("text/") || content_type.contains("json") || content_type.contains("javascript"))
+    content_type.starts_with("text/") || content_type.contains("json") || content_type.contains("javascript")
 }
 
 /// Services over HTTP/JSON: a Tower service that answers every request. Cheap to clone.
@@ -243,11 +248,6 @@ impl Service<http::Request<Body>> for Dispatch {
         let response = refusal.answer(&request_id(request.headers()));
         Box::pin(std::future::ready(Ok(response)))
     }
-}
-
-fn request_id(headers: &http::HeaderMap) -> RequestId {
-    let sent = headers.get(RequestId::HEADER).and_then(|value| RequestId::parse(value.to_str().ok()?));
-    sent.unwrap_or_else(RequestId::random)
 }
 
 /// The answer to a `HEAD`: the headers that a `GET` would have, with the length of its body.

@@ -4,6 +4,7 @@ use std::{
     future::Future as _,
     pin::Pin,
     task::{Context as TaskContext, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -25,6 +26,10 @@ use crate::{
 /// Marks an answer whose parts must not wait for each other: it is not compressed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Live;
+
+/// How long what was written has to leave before a body is broken off: hyper drops what it still holds then, over HTTP/1 the
+/// head of the answer too.
+const FLUSH: Duration = Duration::from_millis(100);
 
 /// How the messages of a stream are written.
 pub(super) struct Writing {
@@ -94,9 +99,15 @@ fn raw_answer<M: Message>(
     let first = taken.first().and_then(|item| item.as_ref().ok()).and_then(as_raw);
     let content_type = raw_type(first.unwrap_or(&HttpBody::default()))?;
     headers.insert(header::CONTENT_TYPE, content_type);
-    let chunks = futures_util::stream::iter(taken)
-        .chain(stream)
-        .map(|item| item.map(|message| Bytes::from(as_raw(&message).map(|raw| raw.data.clone()).unwrap_or_default())));
+    let chunks = futures_util::stream::iter(taken).chain(stream).then(|item| async {
+        match item {
+            Ok(message) => Ok(Bytes::from(as_raw(&message).map(|raw| raw.data.clone()).unwrap_or_default())),
+            Err(error) => {
+                sleep(FLUSH).await;
+                Err(error)
+            }
+        }
+    });
     Ok(live(Body::from_stream(chunks), headers))
 }
 
@@ -105,8 +116,8 @@ enum State {
     Messages {
         first: bool,
     },
-    /// The error was written: the body is broken off now.
-    Broken(Error),
+    /// The error was written: the body is broken off when it had time to leave.
+    Broken(Error, Pin<Box<Sleep>>),
     Ended,
 }
 
@@ -159,7 +170,13 @@ impl<M: Message> Stream for Written<M> {
         let this = &mut *self;
         let first = match std::mem::replace(&mut this.state, State::Ended) {
             State::Messages { first } => first,
-            State::Broken(error) => return Poll::Ready(Some(Err(error))),
+            State::Broken(error, mut flushed) => {
+                if flushed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Some(Err(error)));
+                }
+                this.state = State::Broken(error, flushed);
+                return Poll::Pending;
+            }
             State::Ended => return Poll::Ready(None),
         };
         let item = match Pin::new(&mut this.messages).poll_next(cx) {
@@ -186,7 +203,7 @@ impl<M: Message> Stream for Written<M> {
             }
             Some(Err(error)) => {
                 let frame = this.error_frame(&error, first);
-                this.state = State::Broken(error);
+                this.state = State::Broken(error, Box::pin(sleep(FLUSH)));
                 Poll::Ready(Some(Ok(frame)))
             }
             None if this.writing.format == StreamFormat::Array => {

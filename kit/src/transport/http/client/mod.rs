@@ -20,14 +20,17 @@ use tokio::time::timeout_at;
 use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
 use self::request::Target;
-use super::{Body, answer::status_options};
+use super::{
+    Body,
+    answer::{as_raw, status_options},
+};
 use crate::{
     Code, Connect, Context, Endpoint, Error, Message, Metadata, Method, Payload, Request, Response, Streaming,
     client::ClientConfig,
     error::Source,
     json,
     proto::google::rpc::Status,
-    transport::{depart, remove_transport_headers, status::from_status},
+    transport::{depart, failure::Failure, remove_transport_headers, status::from_status},
 };
 
 mod events;
@@ -258,15 +261,29 @@ fn stream_error(data: &[u8]) -> Error {
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 
-fn lines<Req: Message>(messages: Streaming<Req>) -> Body {
+/// A stream as a body. The error that it ends with breaks the body off, so that the service does not take it for complete.
+fn lines<Req: Message>(messages: Streaming<Req>) -> (Body, Failure) {
     // Defaults need not travel, and every JSON reader of protobuf knows them.
     let options = json::Options { omit_defaults: true, ..json::Options::default() };
-    Body::from_stream(messages.map(move |message| {
-        message.and_then(|message| json::to_vec(&message, &options)).map(|mut line| {
-            line.push(b'\n');
-            Bytes::from(line)
+    let (failed, failure) = Failure::new();
+    let mut failed = Some(failed);
+    let body = Body::from_stream(messages.map(move |message| {
+        let line = message.and_then(|message| match as_raw(&message) {
+            Some(raw) => Ok(Bytes::from(raw.data.clone())),
+            None => json::to_vec(&message, &options).map(|mut line| {
+                line.push(b'\n');
+                Bytes::from(line)
+            }),
+        });
+        line.map_err(|error| {
+            if let Some(failed) = failed.take() {
+                // Nobody waits any more when the call is over, and then nobody needs the error.
+                let _ = failed.send(error);
+            }
+            Error::aborted("the stream of requests failed")
         })
-    }))
+    }));
+    (body, failure)
 }
 
 impl Connect for HttpChannel {
@@ -294,8 +311,13 @@ impl Connect for HttpChannel {
         self.endpoint(method, |call, messages: Streaming<Req>| {
             Box::pin(async move {
                 let path = call.target.path_without_variables()?;
-                let response = call.send(&path, lines(messages), Some("application/x-ndjson"), JSON).await?;
-                call.one(response).await
+                let (content_type, messages) = content_type(messages).await;
+                let (body, mut failure) = lines(messages);
+                let answered = async {
+                    let response = call.send(&path, body, Some(&content_type), JSON).await?;
+                    call.one(response).await
+                };
+                failure.or(answered).await
             })
         })
     }
@@ -304,9 +326,26 @@ impl Connect for HttpChannel {
         self.endpoint(method, |call, messages: Streaming<Req>| {
             Box::pin(async move {
                 let path = call.target.path_without_variables()?;
-                let response = call.send(&path, lines(messages), Some("application/x-ndjson"), EVENTS).await?;
-                call.many(response).await
+                let (content_type, messages) = content_type(messages).await;
+                let (body, mut failure) = lines(messages);
+                let answered = async {
+                    let response = call.send(&path, body, Some(&content_type), EVENTS).await?;
+                    call.many(response).await
+                };
+                let answered = failure.or(answered).await?;
+                Ok(answered.map(|answers| failure.ends(answers, ())))
             })
         })
     }
+}
+
+/// The content type of a stream: lines, or the one that the first of raw messages has.
+async fn content_type<Req: Message>(mut messages: Streaming<Req>) -> (String, Streaming<Req>) {
+    if as_raw(&Req::default()).is_none() {
+        return ("application/x-ndjson".to_owned(), messages);
+    }
+    let first = messages.next().await;
+    let raw = first.as_ref().and_then(|item| item.as_ref().ok()).and_then(as_raw);
+    let content_type = raw.map(|raw| raw.content_type.clone()).unwrap_or_default();
+    (content_type, Streaming::new(futures_util::stream::iter(first).chain(messages)))
 }

@@ -2,11 +2,16 @@
 
 use std::any::Any;
 
+use bytes::Bytes;
 use kit_template::Template;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::super::{Body, answer::as_raw};
+use super::super::{
+    Body,
+    answer::{as_raw, raw_field},
+    body::{self, Received},
+};
 use crate::{
     Error, Message, Method,
     endpoint::Body as BodyRule,
@@ -76,6 +81,7 @@ impl Target {
                 (body.into(), Some("application/json".to_owned()))
             }
             BodyRule::Field(name) => match remove(&mut tree, &[name.to_string()]) {
+                Some(_) if let Some(raw) = raw_field(message, name) => (raw.data.into(), Some(raw.content_type)),
                 Some(value) => (value.to_string().into(), Some("application/json".to_owned())),
                 None => (Body::empty(), None),
             },
@@ -96,10 +102,9 @@ impl Target {
         match &self.response_body {
             None => json::from_slice(content, &options).map_err(unreadable),
             Some(field) => {
-                let value: Value = serde_json::from_slice(content)
-                    .map_err(|e| Error::internal("the service's answer can't be read").with_source(e))?;
-                let object = serde_json::Map::from_iter([(field.clone(), value)]);
-                json::from_value(Value::Object(object), &options).map_err(unreadable)
+                let received = Received { bytes: Bytes::copy_from_slice(content), content_type };
+                let read = body::field(&mut message, field, received, &options, false);
+                read.map(|_| message).map_err(|refusal| unreadable(refusal.into_error()))
             }
         }
     }
