@@ -35,6 +35,7 @@ fn main() -> Result<(), Failure> {
     };
     let (handler, one_layer, three_layers) = (chain::handler(), chain::one_layer(), chain::three_layers());
 
+    table.compare("the function, twice (noise)", function(), function());
     table.compare("0 layers", function(), kit(&bare));
     table.compare("1 layer", function(), kit(&one));
     table.compare("standard chain", function(), kit(&standard));

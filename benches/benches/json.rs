@@ -50,7 +50,9 @@ fn compare_messages(
 
     let kit = || calls("kit", || must(json::to_vec(book, &options)));
     let name = |what: &str| format!("{what}, {size}, {} bytes", text.len());
-    table.compare(name("encode"), calls("derive", || must(serde_json::to_vec(&derived))), kit());
+    let derive = || calls("derive", || must(serde_json::to_vec(&derived)));
+    table.compare(name("derive, twice (noise), encode"), derive(), derive());
+    table.compare(name("encode"), derive(), kit());
     table.compare(name("encode"), calls("reflection", || must(write_dynamic(&dynamic))), kit());
     table.compare(name("encode"), calls("pbjson", || must(serde_json::to_vec(&pbjson))), kit());
 

@@ -9,6 +9,7 @@ pub mod client;
 pub mod http1;
 pub mod measure;
 pub mod peer;
+pub mod placement;
 pub mod serve;
 pub mod shelf;
 

@@ -19,7 +19,7 @@ pub const CHAPTERS: i32 = 3;
 #[derive(Clone, Debug)]
 pub struct ServerThread {
     address: SocketAddr,
-    statistics: PathBuf,
+    thread: PathBuf,
 }
 
 impl ServerThread {
@@ -40,8 +40,8 @@ impl ServerThread {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(serve(sender))
         });
-        let statistics = path_receiver.blocking_recv()?.unwrap_or_default().join("schedstat");
-        Ok(Self { address: receiver.blocking_recv()?, statistics })
+        let thread = path_receiver.blocking_recv()?.unwrap_or_default();
+        Ok(Self { address: receiver.blocking_recv()?, thread })
     }
 
     /// Where it listens.
@@ -49,9 +49,15 @@ impl ServerThread {
         self.address
     }
 
+    /// Its thread, as the system numbers it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn thread(&self) -> Option<rustix::thread::Pid> {
+        self.thread.file_name()?.to_str()?.parse().ok().and_then(rustix::thread::Pid::from_raw)
+    }
+
     /// The processor time of its thread so far; `None` where the system does not tell.
     pub fn processor_time(&self) -> Option<Duration> {
-        let text = fs::read_to_string(&self.statistics).ok()?;
+        let text = fs::read_to_string(self.thread.join("schedstat")).ok()?;
         text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
     }
 }

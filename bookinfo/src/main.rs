@@ -1,6 +1,7 @@
 //! The quick start: both services in one process, with nothing to configure.
 
 use std::{
+    fs,
     io::{self, Write as _},
     net::IpAddr,
     path::PathBuf,
@@ -45,6 +46,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         config.listen_at(host);
     }
     if let Some(folder) = &args.data_dir {
+        fs::create_dir_all(folder).map_err(|error| format!("--data-dir {}: {error}", folder.display()))?;
         config.keep_in(folder);
     }
     config.details.log.init()?;

@@ -34,6 +34,8 @@ pub mod middleware;
 pub mod proto;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "sql")]
+pub mod sql;
 pub mod telemetry;
 #[cfg(any(feature = "grpc", feature = "http"))]
 pub mod transport;

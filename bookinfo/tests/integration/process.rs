@@ -47,6 +47,8 @@ fn a_taken_port_is_named_and_ends_it() {
 fn wrong_flags_and_settings_are_told() {
     let (code, _, errors) = Process::run(PROGRAM, &["--port", "1"], &[]);
     assert!(code == Some(2) && errors.contains("--port"), "{errors}");
+    let (code, _, errors) = Process::run(PROGRAM, &["--data-dir", "/proc/books"], &[]);
+    assert!(code == Some(1) && errors.contains("--data-dir /proc/books: "), "{errors}");
     let (code, output, _) = Process::run(PROGRAM, &["--help"], &[]);
     assert!(code == Some(0) && output.contains("--data-dir") && output.contains("5011"), "{output}");
     let (code, _, errors) = Process::run(PROGRAM, &[], &[("BOOKDETAILS_DATABASE_URL", "books")]);

@@ -177,7 +177,9 @@ pub(crate) async fn a_failing_request_stream_is_no_complete_one(address: Address
             let told = told.clone();
             async move {
                 let _gone = OnDrop(told.clone(), "gone");
-                while lines.message().await?.is_some() {}
+                while lines.message().await?.is_some() {
+                    told.send("line").unwrap();
+                }
                 told.send("complete").unwrap();
                 Ok(Summary::default())
             }
@@ -190,8 +192,14 @@ pub(crate) async fn a_failing_request_stream_is_no_complete_one(address: Address
     };
     let server = Running::serve(&endpoints).await;
     let (client, cx) = (client(&server, address).await, Context::background());
-    let broken = || Streaming::new(tokio_stream::iter([Ok(line("one")), Err(Error::aborted("mine"))]));
-    let error = soon(client.dictate(&cx, broken())).await.unwrap_err();
+    let (sender, lines) = Streaming::channel(1);
+    sender.send(Ok(line("one"))).await.unwrap();
+    let fail = async {
+        assert_eq!(soon(ends.recv()).await, Some("line"));
+        sender.send(Err(Error::aborted("mine"))).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(soon(client.dictate(&cx, lines)), fail);
+    let error = answer.unwrap_err();
     assert_eq!((error.code(), error.message()), (Code::Aborted, "mine"));
     assert_eq!(soon(ends.recv()).await, Some("gone"));
 

@@ -47,6 +47,21 @@ fn a_watcher_does_not_hold_up_the_stop() {
 }
 
 #[test]
+fn what_is_stored_is_on_record_and_what_it_says_is_not() {
+    let server = Process::start(SERVER, &FREE);
+    assert_eq!(http(&server.http(), "POST", "/v1/post", r#"{"id":0,"content":"refused"}"#).status, 400);
+    assert_eq!(http(&server.http(), "POST", "/v1/post", r#"{"id":4,"content":"between us"}"#).status, 200);
+    server.signal("TERM");
+    let lines = server.lines_until("\"stopped\"");
+    let records: Vec<_> = lines.iter().filter(|line| line.contains("bookcomments::audit")).collect();
+    let [record] = records.as_slice() else { panic!("{lines:?}") };
+    for field in ["\"book\":4", "\"characters\":10", "\"peer\":\"127.0.0.1\"", "\"request_id\":"] {
+        assert!(record.contains(field), "{record}");
+    }
+    assert!(!lines.iter().any(|line| line.contains("between us")));
+}
+
+#[test]
 fn a_second_process_on_the_port_says_so_and_exits() {
     let first = Process::start(SERVER, &FREE);
     for (variable, addr) in [("BOOKCOMMENTS_HTTP_ADDR", first.http()), ("BOOKCOMMENTS_GRPC_ADDR", first.grpc())] {

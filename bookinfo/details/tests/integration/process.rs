@@ -68,6 +68,20 @@ fn comments_that_cannot_be_had_are_logged_once() {
 }
 
 #[test]
+fn a_slow_call_is_logged_as_one() {
+    let (_silent, address) = silent();
+    let mut env = FREE.to_vec();
+    env.extend([("BOOKDETAILS_COMMENTS_ADDRESS", address.as_str()), ("BOOKDETAILS_SLOW_CALL", "100ms")]);
+    let server = Process::start(SERVER, &env);
+    assert_eq!(http(&server.http(), "GET", "/v1/detail?id=0", "").status, 400);
+    assert_eq!(http(&server.http(), "GET", "/v1/detail?id=1", "").status, 200);
+    let lines = server.lines_until("slow call");
+    let slow = lines.last().map(String::as_str).unwrap_or_default();
+    assert!(slow.contains("\"WARN\"") && slow.contains("details.BookDetails/Detail"), "{slow}");
+    assert_eq!(lines.iter().filter(|line| line.contains("INVALID_ARGUMENT")).count(), 1, "the quick one came before");
+}
+
+#[test]
 fn a_second_process_on_the_port_says_so_and_exits() {
     let (_silent, address) = silent();
     let first = start(&address);

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use http::{StatusCode, request::Parts};
+use http::{HeaderMap, StatusCode, request::Parts};
 
 use super::{
     Body, HttpConfig,
@@ -31,6 +31,7 @@ pub(super) struct Rule<Req, Res> {
     binding: Binding,
     rule: HttpRule,
     json: json::Options,
+    compression: bool,
     limits: Limits,
 }
 
@@ -46,6 +47,7 @@ impl<Req: Payload, Res: Payload> Rule<Req, Res> {
             binding: Binding::new(rule, variables, config),
             rule: rule.clone(),
             json: config.json(),
+            compression: config.compression,
             limits: Limits { size: config.max_request_size, time: config.body_timeout },
         }
     }
@@ -59,6 +61,9 @@ impl<Req: Payload, Res: Payload> Rule<Req, Res> {
         parts.headers.extend(headers.get(http::header::ACCEPT).map(|v| (http::header::ACCEPT, v.clone())));
         parts.headers.extend(headers.get(http::header::CONTENT_TYPE).map(|v| (http::header::CONTENT_TYPE, v.clone())));
         let request_id = request_id(&headers);
+        if let Some(refusal) = self.refuse_encoding(&headers) {
+            return refusal.answer(&request_id);
+        }
         let cx = match arrive(self.endpoint.method(), Transport::Http, headers, &parts.extensions, &request_id) {
             Ok(cx) => cx,
             Err(error) => return Refusal::from(error).answer(&request_id),
@@ -67,6 +72,19 @@ impl<Req: Payload, Res: Payload> Rule<Req, Res> {
             Ok(response) => response,
             Err(refusal) => refusal.answer(&request_id),
         }
+    }
+
+    /// A body that was compressed in a way that is taken here has been unpacked before, and its header is gone.
+    fn refuse_encoding(&self, headers: &HeaderMap) -> Option<Refusal> {
+        let encoding = headers.get(http::header::CONTENT_ENCODING)?;
+        if encoding.as_bytes().eq_ignore_ascii_case(b"identity") {
+            return None;
+        }
+        let taken = if self.compression { "send it as gzip or as it is" } else { "send it as it is" };
+        let shown = String::from_utf8_lossy(encoding.as_bytes());
+        let shown = json::scalar::shorten(&shown);
+        let message = format!("a body with the content encoding {shown:?} is not taken here: {taken}");
+        Some(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Error::invalid_argument(message)))
     }
 
     fn stream_format<M: Message>(&self, parts: &Parts) -> Result<StreamFormat, Refusal> {

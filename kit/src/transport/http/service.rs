@@ -84,7 +84,8 @@ impl HttpTransport {
             let service = ServiceBuilder::new()
                 .map_response(|response: http::Response<_>| response.map(Body::new))
                 .layer(compress)
-                .layer(RequestDecompressionLayer::new())
+                // What is not taken is refused behind it, by an answer like all others.
+                .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
                 .map_request(|request: http::Request<_>| request.map(Body::new))
                 .service(dispatch)
                 .map_response(|response: http::Response<_>| response.map(Body::new));
@@ -150,7 +151,7 @@ impl VisitEndpoints for HttpTransport {
 }
 
 /// The smallest answer that is compressed: below about 1 kB the header costs more than compression saves.
-const SMALLEST: u16 = 1024;
+const SMALLEST: u64 = 1024;
 
 fn compressible(headers: &http::HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
