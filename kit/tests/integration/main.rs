@@ -1,5 +1,8 @@
 //! What holds over real sockets: one binary, because linking is most of the time of a test build.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+#![allow(clippy::disallowed_methods, reason = "a test sends a handful of signals: its channels need no bound")]
+
 mod bad_input;
 mod calls;
 mod conformance;
