@@ -55,9 +55,10 @@ impl Listener {
     /// Takes connections until it is dropped.
     pub(super) async fn accept(self, connections: Connections) -> Result<(), ServeError> {
         loop {
-            let permit = connections.permit().await;
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
+                    // After the accept: a port that waits for connections must not hold the permit that another one needs.
+                    let permit = connections.permit().await;
                     let _ = stream.set_nodelay(true);
                     #[cfg(feature = "tls")]
                     if let Some(tls) = &self.tls {
