@@ -249,9 +249,9 @@ fn global_args(grpc: &str, http: &str) -> Vec<Arg> {
         #[cfg(feature = "tls")]
         Arg::new("ca").long("ca").value_name("FILE").help("The authority that the service's certificate comes from (PEM)"),
         #[cfg(feature = "tls")]
-        Arg::new("cert").long("cert").value_name("FILE").requires("key").help("A certificate to show (PEM)"),
+        Arg::new("cert").long("cert").value_name("FILE").requires_all(["key", "ca"]).help("A certificate to show (PEM)"),
         #[cfg(feature = "tls")]
-        Arg::new("key").long("key").value_name("FILE").requires("cert").help("The key of the certificate (PEM)"),
+        Arg::new("key").long("key").value_name("FILE").requires_all(["cert", "ca"]).help("The key of the certificate (PEM)"),
     ];
     args.into_iter().map(|arg| arg.global(true).help_heading(CALLING)).collect()
 }

@@ -14,7 +14,9 @@
 
 use std::time::Duration;
 
-use crate::{Connect, Endpoint, Error, Message, Method, Streaming};
+use tokio::time::Instant;
+
+use crate::{Connect, Endpoint, Error, Message, Method, Streaming, endpoint::MapStream};
 
 #[cfg(feature = "tls")]
 mod tls;
@@ -31,7 +33,7 @@ pub struct ClientConfig {
     pub max_response_size: usize,
     /// Whether requests are sent compressed (gzip). Default: false; answers are always taken compressed.
     pub compress: bool,
-    /// Certificates for `grpcs` and `https`.
+    /// Certificates for `grpcs` and `https`, which can't be called without: there are no built-in roots. Default: none.
     #[cfg(feature = "tls")]
     pub tls: Option<ClientTls>,
 }
@@ -46,6 +48,20 @@ impl Default for ClientConfig {
             tls: None,
         }
     }
+}
+
+/// Ends the answers of a stream at the deadline of its call: the peer has the deadline too; this is for a peer that no longer
+/// answers anything.
+pub(crate) struct Until(pub(crate) Instant);
+
+impl MapStream for Until {
+    fn map<M: Message>(self, stream: Streaming<M>) -> Streaming<M> {
+        stream.until(self.0, expired)
+    }
+}
+
+pub(crate) fn expired() -> Error {
+    Error::deadline_exceeded("the deadline of the call passed before the service answered")
 }
 
 /// The way to a service somewhere else. Cheap to clone; clones share connections.
@@ -88,7 +104,7 @@ impl Channel {
             #[cfg(feature = "grpc")]
             "grpc" | "grpcs" => {
                 let target = format!("{}://{rest}", if secure { "https" } else { "http" });
-                Ok(Self(Kind::Grpc(crate::transport::grpc::GrpcChannel::new(&target, config)?)))
+                Ok(Self(Kind::Grpc(crate::transport::grpc::GrpcChannel::new(address, &target, config)?)))
             }
             #[cfg(feature = "http")]
             "http" | "https" => Ok(Self(Kind::Http(crate::transport::http::HttpChannel::new(address, config)?))),

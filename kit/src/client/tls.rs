@@ -65,6 +65,11 @@ impl ClientTls {
             let certificate = certificate.map_err(|e| unusable("the certificate of an authority", &e))?;
             roots.add(certificate).map_err(|e| unusable("the certificate of an authority", &e))?;
         }
+        if roots.is_empty() {
+            return Err(Error::invalid_argument(
+                "there is no authority to trust: give ClientTls the certificate that services are signed with",
+            ));
+        }
         // The provider is named: two may be linked, and then rustls would not choose.
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()

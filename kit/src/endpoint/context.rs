@@ -57,39 +57,28 @@ pub struct Peer {
 /// # Ok::<(), kit::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Context(Arc<Inner>);
+pub struct Context {
+    // Beside the shared part, because every call has its deadline set and nothing should be copied for it.
+    deadline: Option<Instant>,
+    inner: Arc<Inner>,
+}
 
+#[derive(Clone)]
 struct Inner {
     method: Option<Method>,
     transport: Transport,
     metadata: Metadata,
     outgoing: Metadata,
-    deadline: Option<Instant>,
     request_id: RequestId,
     peer: Option<Arc<Peer>>,
     extensions: Extensions,
-    // Never held across an await: it is locked for one insertion at a time.
-    answer: Mutex<Metadata>,
-}
-
-impl Clone for Inner {
-    fn clone(&self) -> Self {
-        Self {
-            method: self.method.clone(),
-            transport: self.transport,
-            metadata: self.metadata.clone(),
-            outgoing: self.outgoing.clone(),
-            deadline: self.deadline,
-            request_id: self.request_id.clone(),
-            peer: self.peer.clone(),
-            extensions: self.extensions.clone(),
-            answer: Mutex::default(),
-        }
-    }
+    // Shared by all that is derived from the context of one call. Never held across an await: it is locked for one insertion
+    // at a time.
+    answer: Arc<Mutex<Metadata>>,
 }
 
 /// Trace headers that go on to the next hop as they came, so that a trace does not break at a service that has no tracer.
-const TRACE_HEADERS: [HeaderName; 7] = [
+const TRACE_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("b3"),
@@ -97,22 +86,26 @@ const TRACE_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("x-b3-spanid"),
     HeaderName::from_static("x-b3-parentspanid"),
     HeaderName::from_static("x-b3-sampled"),
+    HeaderName::from_static("x-b3-flags"),
 ];
 
 impl Context {
+    fn of(deadline: Option<Instant>, inner: Inner) -> Self {
+        Self { deadline, inner: Arc::new(inner) }
+    }
+
     /// The context of a call that no other call led to: a new request id, no deadline.
     pub fn background() -> Self {
-        Self(Arc::new(Inner {
+        Self::of(None, Inner {
             method: None,
             transport: Transport::Local,
             metadata: Metadata::new(),
             outgoing: Metadata::new(),
-            deadline: None,
             request_id: RequestId::random(),
             peer: None,
             extensions: Extensions::new(),
-            answer: Mutex::default(),
-        }))
+            answer: Arc::default(),
+        })
     }
 
     /// The context of a call that arrived through a transport.
@@ -125,17 +118,16 @@ impl Context {
         request_id: RequestId,
         peer: Option<Arc<Peer>>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self::of(deadline, Inner {
             method: Some(method),
             transport,
             metadata,
             outgoing: Metadata::new(),
-            deadline,
             request_id,
             peer,
             extensions: Extensions::new(),
-            answer: Mutex::default(),
-        }))
+            answer: Arc::default(),
+        })
     }
 
     /// The context of a call to `method` that this call makes.
@@ -143,89 +135,96 @@ impl Context {
     /// Deadline, request id, peer-independent trace headers and the outgoing metadata go with it.
     #[must_use]
     pub fn next(&self, method: &Method) -> Self {
-        let mut metadata = self.0.outgoing.clone();
-        if !self.0.metadata.is_empty() {
+        let mut metadata = self.inner.outgoing.clone();
+        if !self.inner.metadata.is_empty() {
             for name in &TRACE_HEADERS {
                 if metadata.get(name.as_str()).is_none() {
-                    metadata.copy_from(&self.0.metadata, name);
+                    metadata.copy_from(&self.inner.metadata, name);
                 }
             }
         }
-        Self(Arc::new(Inner {
+        Self::of(self.deadline, Inner {
             method: Some(method.clone()),
             transport: Transport::Local,
             metadata,
-            outgoing: self.0.outgoing.clone(),
-            deadline: self.0.deadline,
-            request_id: self.0.request_id.clone(),
+            outgoing: self.inner.outgoing.clone(),
+            request_id: self.inner.request_id.clone(),
             peer: None,
             extensions: Extensions::new(),
-            answer: Mutex::default(),
-        }))
+            answer: Arc::default(),
+        })
+    }
+
+    /// What is sent by a call that leaves with this context. One that arrived here, and is passed on to an endpoint that
+    /// calls elsewhere, sends what [`Context::next`] would: never all that our own caller sent.
+    #[cfg(any(feature = "grpc", feature = "http"))]
+    pub(crate) fn departing(&self) -> http::HeaderMap {
+        match (self.inner.transport, &self.inner.method) {
+            (Transport::Local, _) | (_, None) => self.inner.metadata.headers().clone(),
+            (_, Some(method)) => self.next(method).inner.metadata.headers().clone(),
+        }
     }
 
     /// The method that is called; `None` for [`Context::background`].
     pub fn method(&self) -> Option<&Method> {
-        self.0.method.as_ref()
+        self.inner.method.as_ref()
     }
 
     /// The door that the call came through.
     pub fn transport(&self) -> Transport {
-        self.0.transport
+        self.inner.transport
     }
 
     /// What the caller sent beside the message. Headers of the transport itself are not in it.
     pub fn metadata(&self) -> &Metadata {
-        &self.0.metadata
+        &self.inner.metadata
     }
 
     /// The id of the request, the same through every process and log line.
     pub fn request_id(&self) -> &RequestId {
-        &self.0.request_id
+        &self.inner.request_id
     }
 
     /// When the caller stops waiting.
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.deadline
+        self.deadline
     }
 
     /// How long the caller still waits; zero when the deadline has passed.
     pub fn remaining(&self) -> Option<Duration> {
-        self.0.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Who calls; `None` for calls inside the process.
     pub fn peer(&self) -> Option<&Peer> {
-        self.0.peer.as_deref()
+        self.inner.peer.as_deref()
     }
 
     /// A value that a middleware left for those behind it.
     pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
-        self.0.extensions.get()
+        self.inner.extensions.get()
     }
 
     /// Leaves a value for those behind.
     pub fn set_extension<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
-        Arc::make_mut(&mut self.0).extensions.insert(value);
+        Arc::make_mut(&mut self.inner).extensions.insert(value);
     }
 
     /// Changes what was sent beside the message: what a client's middleware adds goes to the service.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
-        &mut Arc::make_mut(&mut self.0).metadata
+        &mut Arc::make_mut(&mut self.inner).metadata
     }
 
     /// Sets the deadline.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
-        if self.0.deadline != deadline {
-            Arc::make_mut(&mut self.0).deadline = deadline;
-        }
+        self.deadline = deadline;
     }
 
     /// This context with a deadline `timeout` from now, or its own if that comes earlier.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         let ours = Instant::now().checked_add(timeout);
-        let deadline = match (self.0.deadline, ours) {
+        let deadline = match (self.deadline, ours) {
             (Some(theirs), Some(ours)) => Some(theirs.min(ours)),
             (theirs, ours) => theirs.or(ours),
         };
@@ -236,7 +235,7 @@ impl Context {
     /// This context with a request id.
     #[must_use]
     pub fn with_request_id(mut self, id: RequestId) -> Self {
-        Arc::make_mut(&mut self.0).request_id = id;
+        Arc::make_mut(&mut self.inner).request_id = id;
         self
     }
 
@@ -245,30 +244,32 @@ impl Context {
     /// # Errors
     /// `INVALID_ARGUMENT` when the name or the value can't be sent.
     pub fn with_outgoing(mut self, name: &str, value: &str) -> Result<Self, Error> {
-        Arc::make_mut(&mut self.0).outgoing.append(name, value)?;
+        Arc::make_mut(&mut self.inner).outgoing.append(name, value)?;
         Ok(self)
     }
 
     /// Adds metadata to the answer of the call that this context belongs to, from inside its handler.
     ///
+    /// It is read when the handler returns: what a stream sets later comes too late.
+    ///
     /// # Errors
     /// `INVALID_ARGUMENT` when the name or the value can't be sent.
     pub fn set_response_metadata(&self, name: &str, value: &str) -> Result<(), Error> {
-        self.0.answer.lock().unwrap_or_else(PoisonError::into_inner).append(name, value)
+        self.inner.answer.lock().unwrap_or_else(PoisonError::into_inner).append(name, value)
     }
 
     pub(crate) fn take_response_metadata(&self) -> Metadata {
-        std::mem::take(&mut *self.0.answer.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.inner.answer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
-            .field("method", &self.0.method)
-            .field("transport", &self.0.transport)
-            .field("request_id", &self.0.request_id)
-            .field("metadata", &self.0.metadata)
+            .field("method", &self.inner.method)
+            .field("transport", &self.inner.transport)
+            .field("request_id", &self.inner.request_id)
+            .field("metadata", &self.inner.metadata)
             .finish_non_exhaustive()
     }
 }

@@ -105,8 +105,8 @@ impl Metadata {
     }
 
     pub(crate) fn copy_from(&mut self, other: &Self, name: &HeaderName) {
-        if let Some(value) = other.0.get(name) {
-            self.0.insert(name, value.clone());
+        for value in other.0.get_all(name) {
+            self.0.append(name, value.clone());
         }
     }
 

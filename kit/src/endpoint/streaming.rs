@@ -1,13 +1,17 @@
 use std::{
     any::Any,
     fmt,
+    future::Future as _,
     pin::Pin,
     task::{Context as TaskContext, Poll},
 };
 
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
 use crate::Error;
 
@@ -73,7 +77,20 @@ impl<T: Send + 'static> Streaming<T> {
         self
     }
 
-    /// The stream with each message and error passed through `f`.
+    /// The stream, ended with `error` at `deadline` if it has not ended by then. Polls the clock for every message, so that a
+    /// stream that is always ready is ended too.
+    #[must_use]
+    pub(crate) fn until(mut self, deadline: Instant, error: fn() -> Error) -> Self {
+        let mut sleep = Box::pin(sleep_until(deadline));
+        Self::new(futures_util::stream::poll_fn(move |cx| {
+            if sleep.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Some(Err(error())));
+            }
+            Pin::new(&mut self).poll_next(cx)
+        }))
+    }
+
+    /// The stream with each message passed through `f`.
     #[must_use]
     pub fn and_then<U: Send + 'static>(
         self,

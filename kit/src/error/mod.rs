@@ -51,6 +51,7 @@ struct Inner {
     retry_delay: Option<Duration>,
     details: Vec<prost_types::Any>,
     metadata: Metadata,
+    received: Metadata,
     source: Option<Source>,
     rejected: bool,
 }
@@ -96,6 +97,7 @@ impl Error {
             retry_delay: None,
             details: Vec::new(),
             metadata: Metadata::new(),
+            received: Metadata::new(),
             source: None,
             rejected: false,
         }))
@@ -191,10 +193,17 @@ impl Error {
         self
     }
 
-    /// Adds metadata that travels back with the error: gRPC trailers, HTTP headers.
+    /// Adds metadata that travels back to our caller with the error: gRPC trailers, HTTP headers.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.0.metadata.extend(metadata);
+        self
+    }
+
+    /// Notes what a service that was called sent beside the error: it is read here and goes no further.
+    #[cfg(any(feature = "grpc", feature = "http"))]
+    pub(crate) fn with_received_metadata(mut self, metadata: Metadata) -> Self {
+        self.0.received = metadata;
         self
     }
 
@@ -241,9 +250,14 @@ impl Error {
         M::decode(found.value.as_slice()).ok()
     }
 
-    /// Metadata that travels back with the error.
+    /// Metadata that travels back to our caller with the error.
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata
+    }
+
+    /// What a service that was called sent beside the error. It is not sent on to our own caller.
+    pub fn received_metadata(&self) -> &Metadata {
+        &self.0.received
     }
 
     /// The one classification that retries, breakers, metrics and the log level follow.

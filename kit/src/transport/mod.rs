@@ -52,7 +52,7 @@ pub(crate) fn request_id(headers: &HeaderMap) -> RequestId {
 
 /// Headers that say how a message travels belong to the transport, not to the call.
 pub(crate) fn remove_transport_headers(headers: &mut HeaderMap) {
-    const OURS: [&str; 16] = [
+    const OURS: [&str; 17] = [
         "content-type",
         "content-length",
         "content-encoding",
@@ -68,6 +68,7 @@ pub(crate) fn remove_transport_headers(headers: &mut HeaderMap) {
         "grpc-timeout",
         "grpc-status",
         "grpc-message",
+        "grpc-status-details-bin",
         "x-request-id",
     ];
     if !headers.is_empty() {
@@ -109,10 +110,27 @@ pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
     HeaderValue::try_from(format!("{number}{unit}")).unwrap_or(HeaderValue::from_static("1S"))
 }
 
+/// What a client says of its own connection. It is of use to a handler, and wrong on a connection of ours.
+const NEVER_SENT_ON: [&str; 10] = [
+    "host",
+    "accept",
+    "accept-encoding",
+    "expect",
+    "origin",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "proxy-connection",
+    "http2-settings",
+    "user-agent",
+];
+
 /// The headers of a call that leaves: its metadata, deadline and request id.
 pub(crate) fn depart(cx: &Context) -> HeaderMap {
-    let mut headers = cx.metadata().headers().clone();
+    let mut headers = cx.departing();
     remove_transport_headers(&mut headers);
+    for name in NEVER_SENT_ON {
+        headers.remove(name);
+    }
     if let Some(left) = cx.remaining() {
         headers.insert("grpc-timeout", format_timeout(left));
     }
@@ -150,7 +168,10 @@ mod tests {
             [Duration::ZERO, Duration::from_nanos(1), Duration::from_millis(1500), Duration::from_secs(u32::MAX.into())]
         {
             let back = parse_timeout(format_timeout(left).as_bytes()).unwrap();
-            assert!(back >= left.min(Duration::from_secs(99_999_999)), "{left:?} became {back:?}");
+            let left = left.min(Duration::from_secs(99_999_999));
+            // Eight digits: an error of a hundred-millionth, and one unit for rounding up.
+            let most = left + left / 9_000_000 + Duration::from_nanos(1);
+            assert!((left..=most).contains(&back), "{left:?} became {back:?}");
         }
     }
 }

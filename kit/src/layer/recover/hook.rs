@@ -38,7 +38,9 @@ pub(super) fn install() {
 /// Runs a function; a panic becomes an error and is logged.
 pub(super) fn catch<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
     let before = RECOVERING.replace(true);
-    // What the function touched is dropped right after a panic, so nothing broken can be seen.
+    // What an inner recovery saw is no news here.
+    SEEN.take();
+    // What the function touched is never polled again after a panic, so nothing broken can be seen.
     let result = panic::catch_unwind(AssertUnwindSafe(function));
     RECOVERING.set(before);
     result.map_err(|payload| {

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use futures_core::Stream as _;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
@@ -114,13 +113,7 @@ fn exceeded() -> Error {
 struct Until(Instant);
 
 impl MapStream for Until {
-    fn map<M: Message>(self, mut stream: Streaming<M>) -> Streaming<M> {
-        let mut sleep = Box::pin(sleep_until(self.0));
-        Streaming::new(futures_util::stream::poll_fn(move |cx| {
-            if let Poll::Ready(item) = Pin::new(&mut stream).poll_next(cx) {
-                return Poll::Ready(item);
-            }
-            sleep.as_mut().poll(cx).map(|()| Some(Err(exceeded())))
-        }))
+    fn map<M: Message>(self, stream: Streaming<M>) -> Streaming<M> {
+        stream.until(self.0, exceeded)
     }
 }

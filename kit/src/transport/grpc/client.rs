@@ -4,6 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context as TaskContext, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,36 +25,55 @@ use tower::Service;
 
 use super::from_tonic;
 use crate::{
-    Connect, Context, Endpoint, Error, Message, Metadata, Method, Request, Response, Streaming,
-    client::ClientConfig,
+    Connect, Context, Endpoint, Error, Message, Metadata, Method, Payload, Request, Response, Streaming,
+    client::{ClientConfig, Until, expired},
     transport::{depart, failure::Failure, remove_transport_headers},
 };
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// A connection with calls on it is pinged so often: a peer that went away without a word is noticed in under a minute. Not
+/// more often, because gRPC servers end connections that ping more than every five minutes without data, or 10 s with calls.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// gRPC's own default for the answer to a ping.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Calls services over gRPC. One HTTP/2 connection that is made when it is first needed, and again when it breaks.
 #[derive(Clone)]
 pub struct GrpcChannel {
     channel: Channel,
-    config: ClientConfig,
+    limits: Limits,
+}
+
+/// What every call needs of the settings; the rest, keys among it, stays behind.
+#[derive(Clone, Copy)]
+struct Limits {
+    max_response_size: usize,
+    compress: bool,
 }
 
 impl GrpcChannel {
-    /// A channel to `http://host:port` or `https://host:port`; nothing is connected yet.
-    pub(crate) fn new(address: &str, config: &ClientConfig) -> Result<Self, Error> {
+    /// A channel to a target, `http://host:port` or `https://host:port`, that the user wrote as `address`; nothing is
+    /// connected yet.
+    pub(crate) fn new(address: &str, target: &str, config: &ClientConfig) -> Result<Self, Error> {
         let wrong = |e: tonic::transport::Error| {
             Error::invalid_argument(format!("{address:?} is not an address to call")).with_source(e)
         };
-        let target = Target::from_shared(address.to_owned())
+        #[cfg(feature = "tls")]
+        let secure = target.starts_with("https://");
+        let target = Target::from_shared(target.to_owned())
             .map_err(wrong)?
             .connect_timeout(config.connect_timeout)
-            .tcp_nodelay(true);
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
         #[cfg(feature = "tls")]
-        let target = match (&config.tls, address.starts_with("https://")) {
+        let target = match (&config.tls, secure) {
             (tls, true) => target.tls_config(tls.clone().unwrap_or_default().to_tonic()?).map_err(wrong)?,
             (_, false) => target,
         };
-        Ok(Self { channel: target.connect_lazy(), config: config.clone() })
+        let limits = Limits { max_response_size: config.max_response_size, compress: config.compress };
+        Ok(Self { channel: target.connect_lazy(), limits })
     }
 
     fn endpoint<Req, Res, F>(&self, method: &Method, call: F) -> Endpoint<Req, Res>
@@ -65,7 +85,7 @@ impl GrpcChannel {
         let path = PathAndQuery::try_from(method.path.as_ref()).map_err(|_| {
             Error::internal("the name of the method can't be sent").with_log(method.path.to_string()).to_string()
         });
-        let call_to = CallTo { channel: self.channel.clone(), config: self.config.clone(), path, call };
+        let call_to = CallTo { channel: self.channel.clone(), limits: self.limits, path, call };
         Endpoint::new(method.clone(), call_to)
     }
 }
@@ -79,18 +99,18 @@ impl fmt::Debug for GrpcChannel {
 /// One call that is about to be made.
 struct Call {
     channel: Channel,
-    config: ClientConfig,
+    limits: Limits,
     path: PathAndQuery,
 }
 
 impl Call {
     fn grpc(&self, broken: Option<Broken>) -> Grpc<Breakable> {
         let channel = Breakable { channel: self.channel.clone(), broken };
-        let mut grpc = Grpc::new(channel).max_decoding_message_size(self.config.max_response_size);
+        let mut grpc = Grpc::new(channel).max_decoding_message_size(self.limits.max_response_size);
         for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
             grpc = grpc.accept_compressed(encoding);
         }
-        if self.config.compress {
+        if self.limits.compress {
             grpc = grpc.send_compressed(CompressionEncoding::Gzip);
         }
         grpc
@@ -100,7 +120,7 @@ impl Call {
 #[derive(Clone)]
 struct CallTo<F> {
     channel: Channel,
-    config: ClientConfig,
+    limits: Limits,
     path: Result<PathAndQuery, String>,
     call: F,
 }
@@ -108,7 +128,7 @@ struct CallTo<F> {
 impl<F, Req, Res> Service<Request<Req>> for CallTo<F>
 where
     F: Fn(Call, Request<Req>) -> BoxFuture<Result<Response<Res>, Error>>,
-    Res: Send + 'static,
+    Res: Payload,
 {
     type Response = Response<Res>;
     type Error = Error;
@@ -125,15 +145,13 @@ where
             Err(message) => return Box::pin(std::future::ready(Err(Error::internal(message.clone())))),
         };
         let deadline = request.context().deadline();
-        let running = (self.call)(Call { channel: self.channel.clone(), config: self.config.clone(), path }, request);
+        let running = (self.call)(Call { channel: self.channel.clone(), limits: self.limits, path }, request);
         match deadline {
             // The peer has the deadline too; this is for a peer that no longer answers anything.
             Some(deadline) => Box::pin(async move {
                 match timeout_at(deadline, running).await {
-                    Ok(result) => result,
-                    Err(_) => {
-                        Err(Error::deadline_exceeded("the deadline of the call passed before the service answered"))
-                    }
+                    Ok(result) => result.map(|response| response.map(|answer| answer.map_stream(Until(deadline)))),
+                    Err(_) => Err(expired()),
                 }
             }),
             None => running,

@@ -34,6 +34,8 @@ fn from_tonic(mut received: tonic::Status) -> Error {
         Code::OutOfRange if too_large(received.message()).is_some() => Code::ResourceExhausted,
         // tonic watches the deadline, too, and may be first to see it pass.
         Code::Cancelled if expired(&received) => Code::DeadlineExceeded,
+        // The connection broke, or closed before the call was sent. tonic has no opinion about whose fault that is.
+        Code::Unknown | Code::Cancelled if connection_lost(&received) => Code::Unavailable,
         code => code,
     };
     let local = std::error::Error::source(&received).is_some();
@@ -51,7 +53,7 @@ fn from_tonic(mut received: tonic::Status) -> Error {
     };
     let mut metadata = metadata;
     super::remove_transport_headers(&mut metadata);
-    error.with_metadata(crate::Metadata::from_headers(metadata))
+    error.with_received_metadata(crate::Metadata::from_headers(metadata))
 }
 
 /// What tonic says of a message over the limit, if that is what it says. Its code for it is OUT_OF_RANGE, every other gRPC
@@ -62,14 +64,18 @@ fn too_large(message: &str) -> Option<&str> {
 }
 
 fn expired(received: &tonic::Status) -> bool {
-    let mut source = std::error::Error::source(received);
-    while let Some(error) = source {
-        if error.is::<tonic::TimeoutExpired>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+    causes(received).any(|error| error.is::<tonic::TimeoutExpired>())
+}
+
+/// Whether the transport failed, and not because the peer ended the call.
+fn connection_lost(received: &tonic::Status) -> bool {
+    let by_peer = |error: &h2::Error| error.is_reset() && error.is_remote();
+    std::error::Error::source(received).is_some()
+        && !causes(received).any(|error| error.downcast_ref().is_some_and(by_peer))
+}
+
+fn causes(received: &tonic::Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(received), |error| error.source())
 }
 
 fn proto_status(received: &tonic::Status) -> Option<crate::proto::google::rpc::Status> {

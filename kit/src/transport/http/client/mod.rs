@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     Code, Connect, Context, Endpoint, Error, Message, Metadata, Method, Payload, Request, Response, Streaming,
-    client::ClientConfig,
+    client::{ClientConfig, Until, expired},
     error::Source,
     json,
     proto::google::rpc::Status,
@@ -110,7 +110,7 @@ struct Call {
 impl<F, Req, Res> Service<Request<Req>> for CallTo<F>
 where
     F: Fn(Call, Req) -> BoxFuture<Result<Response<Res>, Error>>,
-    Res: Send + 'static,
+    Res: Payload,
 {
     type Response = Response<Res>;
     type Error = Error;
@@ -131,10 +131,8 @@ where
         match deadline {
             Some(deadline) => Box::pin(async move {
                 match timeout_at(deadline, running).await {
-                    Ok(result) => result,
-                    Err(_) => {
-                        Err(Error::deadline_exceeded("the deadline of the call passed before the service answered"))
-                    }
+                    Ok(result) => result.map(|response| response.map(|answer| answer.map_stream(Until(deadline)))),
+                    Err(_) => Err(expired()),
                 }
             }),
             None => running,
@@ -186,7 +184,7 @@ impl Call {
         if parts.status.is_success() {
             return Ok((metadata, content_type, content));
         }
-        Err(error_of(parts.status, &content).with_metadata(metadata))
+        Err(error_of(parts.status, &content).with_received_metadata(metadata))
     }
 
     async fn one<Res: Message>(&self, response: http::Response<hyper::body::Incoming>) -> Result<Response<Res>, Error> {
