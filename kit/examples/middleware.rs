@@ -18,7 +18,7 @@ use tower::{ServiceExt as _, timeout::TimeoutLayer};
 mod proto {
     include!("generated/hello/protos.rs");
 }
-use proto::hello::{Greeter, GreeterEndpoints, HelloReply, HelloRequest};
+use proto::hello::{GREETER_HELLO, Greeter, GreeterEndpoints, HelloReply, HelloRequest};
 
 struct Polite;
 
@@ -59,7 +59,7 @@ impl<S: Greeter> Greeter for NoStrangers<S> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let counted = CountCalls::default();
-    let mut endpoints = GreeterEndpoints::new(NoStrangers(Polite)).with(&counted.clone().except(["Health"]));
+    let mut endpoints = GreeterEndpoints::new(NoStrangers(Polite)).with(&counted.clone().only([&GREETER_HELLO]));
     endpoints.hello = endpoints.hello.layer(TimeoutLayer::new(Duration::from_secs(1)));
 
     for name in ["world", "stranger"] {

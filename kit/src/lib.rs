@@ -42,8 +42,9 @@ pub mod transport;
 
 #[doc(inline)]
 pub use endpoint::{
-    Body, Connect, Context, Endpoint, EndpointService, Endpoints, HttpRule, Idempotency, Metadata, Method, MethodInfo,
-    MethodKind, Payload, Peer, Request, RequestId, Response, Sender, ServiceInfo, Streaming, Transport, VisitEndpoints,
+    Connect, Context, Endpoint, EndpointService, Endpoints, HttpRule, Idempotency, Metadata, Method, MethodInfo,
+    MethodKind, Payload, Peer, Request, RequestId, Response, RuleBody, Sender, ServiceInfo, Streaming, Transport,
+    VisitEndpoints,
 };
 #[doc(inline)]
 pub use error::{Class, Code, Error, FieldViolation, Reason};

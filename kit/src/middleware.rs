@@ -32,7 +32,8 @@ pub trait Middleware {
     /// Puts itself around an endpoint.
     fn apply<Req: Payload, Res: Payload>(&self, endpoint: Endpoint<Req, Res>) -> Endpoint<Req, Res>;
 
-    /// This middleware around the methods of these names only (`Detail`, or whole: `details.BookDetails/Detail`).
+    /// This middleware around these methods only: the generated statics (`&BOOK_DETAILS_DETAIL`), or names (`Detail`, or
+    /// whole: `details.BookDetails/Detail`). Prefer the statics: a misspelt name selects nothing.
     fn only<I: IntoIterator<Item = N>, N: Into<String>>(self, methods: I) -> Selected<Self>
     where
         Self: Sized,

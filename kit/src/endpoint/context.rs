@@ -96,16 +96,19 @@ impl Context {
 
     /// The context of a call that no other call led to: a new request id, no deadline.
     pub fn background() -> Self {
-        Self::of(None, Inner {
-            method: None,
-            transport: Transport::Local,
-            metadata: Metadata::new(),
-            outgoing: Metadata::new(),
-            request_id: RequestId::random(),
-            peer: None,
-            extensions: Extensions::new(),
-            answer: Arc::default(),
-        })
+        Self::of(
+            None,
+            Inner {
+                method: None,
+                transport: Transport::Local,
+                metadata: Metadata::new(),
+                outgoing: Metadata::new(),
+                request_id: RequestId::random(),
+                peer: None,
+                extensions: Extensions::new(),
+                answer: Arc::default(),
+            },
+        )
     }
 
     /// The context of a call that arrived through a transport.
@@ -118,16 +121,19 @@ impl Context {
         request_id: RequestId,
         peer: Option<Arc<Peer>>,
     ) -> Self {
-        Self::of(deadline, Inner {
-            method: Some(method),
-            transport,
-            metadata,
-            outgoing: Metadata::new(),
-            request_id,
-            peer,
-            extensions: Extensions::new(),
-            answer: Arc::default(),
-        })
+        Self::of(
+            deadline,
+            Inner {
+                method: Some(method),
+                transport,
+                metadata,
+                outgoing: Metadata::new(),
+                request_id,
+                peer,
+                extensions: Extensions::new(),
+                answer: Arc::default(),
+            },
+        )
     }
 
     /// The context of a call to `method` that this call makes.
@@ -143,16 +149,19 @@ impl Context {
                 }
             }
         }
-        Self::of(self.deadline, Inner {
-            method: Some(method.clone()),
-            transport: Transport::Local,
-            metadata,
-            outgoing: self.inner.outgoing.clone(),
-            request_id: self.inner.request_id.clone(),
-            peer: None,
-            extensions: Extensions::new(),
-            answer: Arc::default(),
-        })
+        Self::of(
+            self.deadline,
+            Inner {
+                method: Some(method.clone()),
+                transport: Transport::Local,
+                metadata,
+                outgoing: self.inner.outgoing.clone(),
+                request_id: self.inner.request_id.clone(),
+                peer: None,
+                extensions: Extensions::new(),
+                answer: Arc::default(),
+            },
+        )
     }
 
     /// What is sent by a call that leaves with this context. One that arrived here, and is passed on to an endpoint that

@@ -38,7 +38,7 @@ pub enum Idempotency {
 
 /// Which part of the request message an HTTP body holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum RuleBody {
     /// There is no body.
     None,
     /// All fields that the path does not have: `body: "*"`.
@@ -55,7 +55,7 @@ pub struct HttpRule {
     /// The path template: `/v1/{name=shelves/*}`.
     pub template: Cow<'static, str>,
     /// What the body holds.
-    pub body: Body,
+    pub body: RuleBody,
     /// The field of the answer that is sent, when it is not the whole.
     pub response_body: Option<Cow<'static, str>>,
     /// The field mask to fill from the body of a `PATCH` that leaves it out.
@@ -125,6 +125,14 @@ impl Deref for Method {
             Handle::Static(info) => info,
             Handle::Shared(info) => info,
         }
+    }
+}
+
+/// The whole name, `details.BookDetails/Detail`: what selects a method in settings and in
+/// [`Middleware::only`](crate::Middleware::only).
+impl From<&Method> for String {
+    fn from(method: &Method) -> Self {
+        method.path.trim_start_matches('/').to_owned()
     }
 }
 

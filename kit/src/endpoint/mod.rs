@@ -44,7 +44,7 @@ mod streaming;
 
 pub use context::{Context, Peer, Transport};
 pub use metadata::Metadata;
-pub use method::{Body, HttpRule, Idempotency, Method, MethodInfo, MethodKind};
+pub use method::{HttpRule, Idempotency, Method, MethodInfo, MethodKind, RuleBody};
 pub use payload::{MapStream, Payload};
 pub use request::{Request, Response};
 pub use request_id::RequestId;

@@ -12,6 +12,8 @@ pub struct ServiceInfo {
     pub descriptors: &'static [u8],
     /// The OpenAPI document of the file's services.
     pub openapi: &'static str,
+    /// Makes the messages of the service's package known to the JSON of `google.protobuf.Any`.
+    pub register: fn(crate::json::Registry) -> crate::json::Registry,
     /// The version of the kit that the code was generated for.
     pub kit_version: &'static str,
 }

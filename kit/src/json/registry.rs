@@ -19,7 +19,12 @@ use crate::{Code, Error, Message};
 #[derive(Clone, Default)]
 pub struct Registry {
     types: Arc<HashMap<&'static str, Type>>,
+    // How many values of Any are open around what is read or written now.
+    depth: u8,
 }
+
+/// An Any may hold an Any. prost's own limit of 100 levels starts anew inside each, so the levels are counted here.
+const DEEPEST: u8 = 32;
 
 #[derive(Clone, Copy)]
 struct Type {
@@ -51,6 +56,27 @@ impl Registry {
         self
     }
 
+    /// All types of this registry and of another.
+    #[must_use]
+    pub fn merged(mut self, other: &Self) -> Self {
+        if self.types.is_empty() {
+            self.types = Arc::clone(&other.types);
+        } else if !other.types.is_empty() {
+            Arc::make_mut(&mut self.types).extend(other.types.iter().map(|(name, found)| (*name, *found)));
+        }
+        self
+    }
+
+    /// Options for what is inside an Any.
+    fn inside(options: &Options) -> Result<Options, Error> {
+        let mut inside = options.clone();
+        inside.registry.depth += 1;
+        if inside.registry.depth > DEEPEST {
+            return Err(Error::invalid_argument(format!("more than {DEEPEST} values of Any inside each other")));
+        }
+        Ok(inside)
+    }
+
     /// Whether a type is known, be it registered or well-known.
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
@@ -67,7 +93,7 @@ impl Registry {
         let found = options.registry.get(name_of(&any.type_url)).ok_or_else(|| unknown(&any.type_url))?;
         let mut object = serde_json::Map::new();
         object.insert("@type".into(), Value::String(any.type_url.clone()));
-        match (found.write)(&any.value, options)? {
+        match (found.write)(&any.value, &Self::inside(options)?)? {
             Value::Object(fields) if !found.is_value => object.extend(fields),
             value => {
                 object.insert("value".into(), value);
@@ -88,7 +114,7 @@ impl Registry {
         };
         let found = options.registry.get(name_of(&type_url)).ok_or_else(|| unknown(&type_url))?;
         let inner = if found.is_value { object.remove("value").unwrap_or_default() } else { Value::Object(object) };
-        let value = (found.read)(inner, options)?;
+        let value = (found.read)(inner, &Self::inside(options)?)?;
         Ok(prost_types::Any { type_url, value })
     }
 }
@@ -131,4 +157,28 @@ fn well_known(name: &str) -> Option<Type> {
         "BytesValue" => Type::of::<Vec<u8>>(),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use prost_types::Any;
+
+    use super::*;
+
+    fn nested(levels: usize) -> Any {
+        (0..levels).fold(Any::default(), |inner, _| Any {
+            type_url: "type.googleapis.com/google.protobuf.Any".to_owned(),
+            value: inner.encode_to_vec(),
+        })
+    }
+
+    #[test]
+    fn an_any_in_an_any_has_a_limit() {
+        let text = crate::json::to_string(&nested(8)).unwrap();
+        assert_eq!(crate::json::from_str::<Any>(&text).unwrap(), nested(8));
+        crate::json::to_string(&nested(5000)).unwrap_err();
+        let deep = format!("{}{{}}{}", r#"{"@type":"a/google.protobuf.Any","value":"#.repeat(40), "}".repeat(40));
+        crate::json::from_str::<Any>(&deep).unwrap_err();
+    }
 }

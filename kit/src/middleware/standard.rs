@@ -20,9 +20,12 @@ pub struct StandardConfig {
 
 /// The chain that stands around every method of a service unless its author says otherwise.
 ///
-/// From the outside in: the access log sees what the caller gets, whoever answered; recovery turns a panic of anything
+/// From the outside in: the access log sees what the layers and the handler answer; recovery turns a panic of anything
 /// behind it into an answer, so that the log has it; the deadline is innermost, so that time is counted for the work alone.
 /// The whole chain is one erasure of types.
+///
+/// What is put around endpoints later stands outside of what is there: `.with(&yours).with(&standard)` has yours inside, where
+/// the log sees its refusals.
 #[derive(Clone, Debug, Default)]
 pub struct StandardStack {
     config: StandardConfig,

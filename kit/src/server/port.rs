@@ -37,8 +37,10 @@ pub(super) fn grpc_app(service: GrpcService, cors: &CorsConfig) -> Result<App, c
             }
         }
     });
-    // Browsers call gRPC-Web, and from other origins they ask first.
-    around_cors(BoxCloneSyncService::new(app), cors)
+    // Browsers call gRPC-Web, and from other origins they ask first; what an error is stands in headers.
+    let mut cors = cors.clone();
+    cors.expose.extend(["grpc-status", "grpc-message", "grpc-status-details-bin", "x-request-id"].map(str::to_owned));
+    around_cors(BoxCloneSyncService::new(app), &cors)
 }
 
 /// HTTP/JSON and gRPC on one port.

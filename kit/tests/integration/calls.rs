@@ -10,7 +10,9 @@ use kit::{
 use tokio::sync::mpsc;
 
 use crate::{
-    chat::proto::chat::{CHAT_DICTATE, CHAT_SAY, CHAT_TALK, Chat, ChatClient, ChatEndpoints, CountRequest, Line, Summary},
+    chat::proto::chat::{
+        CHAT_DICTATE, CHAT_SAY, CHAT_TALK, Chat, ChatClient, ChatEndpoints, CountRequest, Line, Summary,
+    },
     support::{Log, OnDrop, Running, counting, line, room, saying, soon},
 };
 
@@ -79,9 +81,12 @@ pub(crate) async fn metadata_travels_both_ways(address: Address) {
     .await;
 
     let cx = Context::background()
-        .with_outgoing("x-tenant", "blue").unwrap()
-        .with_outgoing("x-tenant", "green").unwrap()
-        .with_outgoing("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
+        .with_outgoing("x-tenant", "blue")
+        .unwrap()
+        .with_outgoing("x-tenant", "green")
+        .unwrap()
+        .with_outgoing("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .unwrap();
     let say = &client(&front, address).await.endpoints().say.clone();
     let answer = say.call(Request::new(cx.next(&CHAT_SAY), line(""))).await.unwrap();
     // Trace headers go on to the next hop, other metadata does not, and nothing comes back from it.
@@ -129,7 +134,8 @@ pub(crate) async fn errors_come_back_whole(address: Address) {
     let (client, cx) = (client(&server, address).await, Context::background());
     let error = client.say(&cx, line("")).await.unwrap_err();
     assert_rich(&error);
-    assert_eq!(error.metadata().get("x-shelf"), Some("7"));
+    assert_eq!(error.received_metadata().get("x-shelf"), Some("7"));
+    assert!(error.metadata().is_empty(), "it is not sent on");
     assert_rich(&client.dictate(&cx, Streaming::from_iter([line("")])).await.unwrap_err());
     assert_rich(&client.count(&cx, CountRequest { to: 1 }).await.unwrap_err());
 }
@@ -216,7 +222,10 @@ pub(crate) async fn a_failing_request_stream_is_no_complete_one(address: Address
 
 pub(crate) async fn the_request_id_goes_through_every_hop(address: Address) {
     let log = Log::start();
-    let back = Running::serve(&saying(|cx, _| async move { Ok(line(cx.request_id().as_str())) }).with(&StandardStack::default())).await;
+    let back = Running::serve(
+        &saying(|cx, _| async move { Ok(line(cx.request_id().as_str())) }).with(&StandardStack::default()),
+    )
+    .await;
     let next = client(&back, address).await;
     let front = Running::serve(
         &saying(move |cx, said| {

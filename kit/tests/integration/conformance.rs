@@ -124,7 +124,10 @@ async fn what_the_facts_leave_out() {
 
     // PUT: a path variable inside the body's field wins over the body.
     let answer = call("PUT", "/v1/subs/9", r#"{"name":"other","n":"3"}"#).await;
-    assert_eq!((answer.status, &answer.json()["sub"]["name"], &answer.json()["sub"]["n"]), (200, &json!("subs/9"), &json!("3")));
+    assert_eq!(
+        (answer.status, &answer.json()["sub"]["name"], &answer.json()["sub"]["n"]),
+        (200, &json!("subs/9"), &json!("3"))
+    );
 
     // The names of unknown parameters are said; those of wrong values too.
     let answer = call("GET", "/v1/query?nope=1", "").await;
@@ -134,7 +137,10 @@ async fn what_the_facts_leave_out() {
 
     // Defaults are written, what has presence is left out; 64 bits are strings, enums names.
     let answer = call("GET", "/v1/query", "").await.json();
-    assert_eq!((&answer["i64"], &answer["kind"], &answer["tags"]), (&json!("0"), &json!("KIND_UNSPECIFIED"), &json!([])));
+    assert_eq!(
+        (&answer["i64"], &answer["kind"], &answer["tags"]),
+        (&json!("0"), &json!("KIND_UNSPECIFIED"), &json!([]))
+    );
     assert!(answer.get("opt").is_none() && answer.get("ts").is_none() && answer.get("pickA").is_none());
 
     // A body of a rule that names a list, a scalar; an empty body leaves the field at its default.

@@ -87,7 +87,8 @@ async fn the_request_id_is_accepted_created_and_returned() {
         }
         unary::<Line, Line>(grpc, SAY, request).await
     };
-    let returned = |answer: &tonic::Response<Line>| answer.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned();
+    let returned =
+        |answer: &tonic::Response<Line>| answer.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned();
     let answer = call(Some("abc-123"), "", &mut grpc).await.unwrap();
     assert_eq!((returned(&answer).as_str(), answer.get_ref().text.as_str()), ("abc-123", "abc-123"));
     let answer = call(None, "", &mut grpc).await.unwrap();
@@ -205,10 +206,12 @@ async fn health_is_told() {
 
 #[tokio::test]
 async fn reflection_is_there_when_asked_for() {
-    let list = || tokio_stream::once(ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    });
+    let list = || {
+        tokio_stream::once(ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        })
+    };
     let server = Server::new().service(&room()).service(&EchoEndpoints::new(EchoService)).reflection(true);
     let server = Running::start(server).await;
     let mut reflection = ServerReflectionClient::new(tonic_channel(&server).await);
@@ -279,7 +282,8 @@ async fn grpc_web_by_bytes() {
 
 #[tokio::test]
 async fn one_port_serves_all() {
-    let bound = Server::new().shared("127.0.0.1:0").service(&room().with(&StandardStack::default())).bind().await.unwrap();
+    let bound =
+        Server::new().shared("127.0.0.1:0").service(&room().with(&StandardStack::default())).bind().await.unwrap();
     let address = bound.http_addr().unwrap();
     assert_eq!(bound.grpc_addr(), Some(address));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -102,10 +102,9 @@ async fn an_error_in_mid_stream_is_said_and_the_body_is_broken_off() {
         assert_eq!((answer.status, answer.complete), (200, false), "{accept}");
         let body = answer.text();
         let rest = body.strip_prefix(text.trim_end_matches(']')).unwrap_or_else(|| panic!("{accept}: {body}"));
-        let error: Value = serde_json::from_str(
-            rest.trim_start_matches("event: error\ndata: ").trim_start_matches(',').trim_end(),
-        )
-        .unwrap_or_else(|e| panic!("{accept}: {e}: {rest}"));
+        let error: Value =
+            serde_json::from_str(rest.trim_start_matches("event: error\ndata: ").trim_start_matches(',').trim_end())
+                .unwrap_or_else(|e| panic!("{accept}: {e}: {rest}"));
         assert_eq!(error["error"]["code"], 15, "{accept}");
         assert_eq!(error["error"]["message"], "the tape is torn");
         assert_eq!(error["error"]["details"][0]["reason"], "TORN");
@@ -261,7 +260,9 @@ async fn cors_by_configuration() {
     let answer = request(server.http, "LINK", "/v1/opts/me", &[], b"").await;
     assert_eq!(answer.json()["opt"], "link");
 
-    for (origins, credentials) in [(vec!["*"], true), (vec!["shop.example"], false), (vec!["https://a.example/"], false)] {
+    for (origins, credentials) in
+        [(vec!["*"], true), (vec!["shop.example"], false), (vec!["https://a.example/"], false)]
+    {
         let cors = CorsConfig {
             origins: origins.into_iter().map(str::to_owned).collect(),
             credentials,
@@ -331,7 +332,9 @@ async fn what_travels_in_headers() {
             cx.set_response_metadata("content-length", "1")?;
             match said.text.as_str() {
                 "fail" => Err(calls::rich_error()),
-                "deadline" => Ok(line(if cx.remaining().unwrap() <= Duration::from_secs(3) { "clamped" } else { "not" })),
+                "deadline" => {
+                    Ok(line(if cx.remaining().unwrap() <= Duration::from_secs(3) { "clamped" } else { "not" }))
+                }
                 _ => Ok(line(cx.request_id().as_str())),
             }
         })
@@ -356,10 +359,16 @@ async fn what_travels_in_headers() {
     assert!(!answer.text().contains("SECRET"), "{}", answer.text());
     let kinds: Vec<_> = answer.json()["details"].as_array().unwrap().iter().map(|d| d["@type"].clone()).collect();
     let kind = |name: &str| json!(format!("type.googleapis.com/google.{name}"));
-    assert_eq!(kinds, [kind("rpc.ErrorInfo"), kind("rpc.BadRequest"), kind("rpc.RetryInfo"), kind("protobuf.Timestamp")]);
-    for (method, target, body, status) in
-        [("GET", "/nowhere", "", 404), ("DELETE", "/v1/say", "", 405), ("POST", "/v1/say", "{", 400), ("GET", "/v1/count/x", "", 400)]
-    {
+    assert_eq!(
+        kinds,
+        [kind("rpc.ErrorInfo"), kind("rpc.BadRequest"), kind("rpc.RetryInfo"), kind("protobuf.Timestamp")]
+    );
+    for (method, target, body, status) in [
+        ("GET", "/nowhere", "", 404),
+        ("DELETE", "/v1/say", "", 405),
+        ("POST", "/v1/say", "{", 400),
+        ("GET", "/v1/count/x", "", 400),
+    ] {
         let answer = request(server.http, method, target, &[JSON, "x-request-id: abc-123"], body.as_bytes()).await;
         assert_eq!((answer.status, id(&answer).as_str()), (status, "abc-123"), "{method} {target}");
     }
@@ -387,7 +396,9 @@ async fn a_connection_is_kept_for_the_next_call() {
     let mut stream = TcpStream::connect(server.http).await.unwrap();
     for n in ["1", "2", "3"] {
         // An error must not cost the connection either.
-        for (target, wanted) in [(format!("/v1/count/{n}"), format!("\"text\":\"{n}\"")), ("/nowhere".to_owned(), "\"code\":5".to_owned())] {
+        for (target, wanted) in
+            [(format!("/v1/count/{n}"), format!("\"text\":\"{n}\"")), ("/nowhere".to_owned(), "\"code\":5".to_owned())]
+        {
             stream.write_all(format!("GET {target} HTTP/1.1\r\nhost: t\r\n\r\n").as_bytes()).await.unwrap();
             let mut received = String::new();
             soon(async {
@@ -455,9 +466,7 @@ async fn library() -> Running {
 #[tokio::test]
 async fn patch_fills_the_field_mask() {
     let server = library().await;
-    let patch = async |target: &str, body: &str| {
-        request(server.http, "PATCH", target, &[JSON], body.as_bytes()).await
-    };
+    let patch = async |target: &str, body: &str| request(server.http, "PATCH", target, &[JSON], body.as_bytes()).await;
     let mask = |answer: &Answer| -> Vec<String> {
         let mut paths: Vec<_> = answer.json()["updateMask"].as_str().unwrap().split(',').map(str::to_owned).collect();
         paths.sort();
@@ -476,7 +485,10 @@ async fn patch_fills_the_field_mask() {
     let answer = patch("/v1/books/7?updateMask=title", r#"{"title":"x","pages":3}"#).await;
     assert_eq!(mask(&answer), ["title"]);
     let answer = patch("/v1/books/7?update_mask=title,author.given_name&allowMissing=true", r#"{"title":"x"}"#).await;
-    assert_eq!((mask(&answer), &answer.json()["allowMissing"]), (vec!["author.givenName".to_owned(), "title".to_owned()], &json!(true)));
+    assert_eq!(
+        (mask(&answer), &answer.json()["allowMissing"]),
+        (vec!["author.givenName".to_owned(), "title".to_owned()], &json!(true))
+    );
     // Nothing given, nothing changed.
     let answer = patch("/v1/books/7", "{}").await;
     assert!(answer.json().get("updateMask").is_none(), "{}", answer.text());
@@ -485,7 +497,11 @@ async fn patch_fills_the_field_mask() {
     assert_eq!(answer.json()["book"]["name"], "books/7");
 
     // The client sends the mask that it is given.
-    let book = Book { name: "books/9".into(), author: Some(Author { family_name: "Wu".into(), ..Author::default() }), ..Book::default() };
+    let book = Book {
+        name: "books/9".into(),
+        author: Some(Author { family_name: "Wu".into(), ..Author::default() }),
+        ..Book::default()
+    };
     let sent = UpdateBookRequest {
         book: Some(book),
         update_mask: Some(prost_types::FieldMask { paths: vec!["author.family_name".into()] }),
@@ -503,7 +519,11 @@ async fn raw_bytes_in_streams() {
     // Whatever is accepted: it is the type of the first part.
     for accept in ["*/*", "image/png"] {
         let answer = accepting(&server, "/v1/download/3", accept).await;
-        assert_eq!((answer.status, answer.header("content-type"), answer.complete), (200, Some("image/png"), true), "{accept}");
+        assert_eq!(
+            (answer.status, answer.header("content-type"), answer.complete),
+            (200, Some("image/png"), true),
+            "{accept}"
+        );
         assert_eq!(answer.body, [0, 0, 255, 1, 0, 255, 2, 0, 255]);
     }
     let empty = get(server.http, "/v1/download/0").await;
@@ -523,8 +543,13 @@ async fn raw_bytes_in_streams() {
             content_type.get_or_insert(part.content_type);
             bytes.extend(part.data);
         }
-        assert_eq!((bytes, content_type.as_deref()), (vec![0, 0, 255, 1, 0, 255, 2, 0, 255], Some("image/png")), "{url}");
-        let part = |data: &[u8]| HttpBody { content_type: "image/png".into(), data: data.to_vec(), extensions: Vec::new() };
+        assert_eq!(
+            (bytes, content_type.as_deref()),
+            (vec![0, 0, 255, 1, 0, 255, 2, 0, 255], Some("image/png")),
+            "{url}"
+        );
+        let part =
+            |data: &[u8]| HttpBody { content_type: "image/png".into(), data: data.to_vec(), extensions: Vec::new() };
         let uploaded = client.upload(&cx, Streaming::from_iter([part(b"ab"), part(b"c")])).await.unwrap();
         assert_eq!(uploaded, Uploaded { content_type: "image/png".into(), bytes: 3 }, "{url}");
         let mut mirrored = client.mirror(&cx, Streaming::from_iter([part(b"a\nb"), part(b"c")])).await.unwrap();

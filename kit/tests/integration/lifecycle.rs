@@ -62,7 +62,12 @@ async fn a_stop_finishes_what_runs_and_takes_nothing_new() {
 
         server.stop();
         // The listeners go first: when one is gone, nothing new is taken while the call and the stream still run.
-        soon(async { while TcpStream::connect(port).await.is_ok() { tokio::task::yield_now().await } }).await;
+        soon(async {
+            while TcpStream::connect(port).await.is_ok() {
+                tokio::task::yield_now().await
+            }
+        })
+        .await;
         let other = ChatClient::new(&Channel::new(&url).unwrap());
         let refused = other.say(&Context::background(), line("new")).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unavailable, "{refused}");
@@ -115,7 +120,8 @@ async fn idle_connections_do_not_hold_a_stop_up() {
 #[tokio::test]
 async fn a_taken_port_says_so() {
     let server = Running::serve(&room()).await;
-    for second in [Server::new().http(server.http), Server::new().grpc(server.http), Server::new().shared(server.http)] {
+    for second in [Server::new().http(server.http), Server::new().grpc(server.http), Server::new().shared(server.http)]
+    {
         let error = second.service(&room()).bind().await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&server.http.to_string()) && text.contains("another process has that port"), "{text}");
@@ -132,7 +138,8 @@ async fn a_wrong_address_is_named() {
         let error = Server::new().http(wrong).bind().await.unwrap_err();
         assert!(error.to_string().contains(&format!("can't listen on {wrong}")), "{error}");
     }
-    let wrong = ["127.0.0.1:5", "grpc:127.0.0.1", "ftp://127.0.0.1:5", "grpc://", "http://", "http://a b", "grpc://a b"];
+    let wrong =
+        ["127.0.0.1:5", "grpc:127.0.0.1", "ftp://127.0.0.1:5", "grpc://", "http://", "http://a b", "grpc://a b"];
     for wrong in wrong {
         let error = Channel::new(wrong).unwrap_err();
         assert_eq!(error.code(), Code::InvalidArgument, "{wrong}");
@@ -143,10 +150,11 @@ async fn a_wrong_address_is_named() {
 #[tokio::test]
 async fn connections_over_the_limit_wait() {
     let config = ServerConfig { max_connections: 1, ..ServerConfig::default() };
-    let server = Running::start(Server::new().config(config).service(&saying(|cx, _| async move {
-        Ok(line(&cx.peer().unwrap().address.unwrap().port().to_string()))
-    })))
-    .await;
+    let server =
+        Running::start(Server::new().config(config).service(&saying(|cx, _| async move {
+            Ok(line(&cx.peer().unwrap().address.unwrap().port().to_string()))
+        })))
+        .await;
     let first = ChatClient::new(&Channel::new(&server.grpc_url()).unwrap());
     let port = first.say(&Context::background(), line("")).await.unwrap().text;
     // The second connection is in the kernel's queue: its call comes to an end when the first one is gone.

@@ -84,7 +84,8 @@ async fn around_all_some_or_one() {
 async fn a_client_takes_middleware_too() {
     let server = crate::support::Running::serve(&room()).await;
     let mark = Mark::default();
-    let client = ChatClient::new(&kit::client::Channel::new(&server.grpc_url()).unwrap()).with(&mark.clone().only(["Say"]));
+    let client =
+        ChatClient::new(&kit::client::Channel::new(&server.grpc_url()).unwrap()).with(&mark.clone().only(["Say"]));
     call_all(&client).await;
     assert_eq!(mark.taken(), ["Say"]);
 }
@@ -235,7 +236,9 @@ async fn a_panic_becomes_internal_and_is_logged_with_its_place() {
         talk: Endpoint::from_fn(CHAT_TALK.clone(), |_, _| -> std::future::Ready<Result<Streaming<Line>, Error>> {
             panic!("before the future")
         }),
-        ..saying(|_, said| async move { Err::<Line, _>(Error::not_found("x")).or_else(|_| panic!("SECRET {}", said.text)) })
+        ..saying(
+            |_, said| async move { Err::<Line, _>(Error::not_found("x")).or_else(|_| panic!("SECRET {}", said.text)) },
+        )
     }
     .with(&standard());
     let cx = Context::background;
@@ -256,7 +259,8 @@ async fn a_panic_becomes_internal_and_is_logged_with_its_place() {
     let call = cx();
     check(&call, endpoints.say(&call, line("a")).await.unwrap_err(), "SECRET a");
     let call = cx();
-    let (before, error) = calls::all(&mut endpoints.count(&call, CountRequest { to: 3 }).await.unwrap()).await.unwrap_err();
+    let (before, error) =
+        calls::all(&mut endpoints.count(&call, CountRequest { to: 3 }).await.unwrap()).await.unwrap_err();
     assert_eq!(before, ["1", "2"]);
     check(&call, error, "in the stream, 3");
     let call = cx();
@@ -285,13 +289,18 @@ async fn one_line_a_call() {
             _ => Ok(Streaming::new(tokio_stream::iter([Ok(line("1")), Err(Error::invalid_argument("no more"))]))),
         }
     });
-    let endpoints = ChatEndpoints { say: saying(|_, said| async move {
-        tracing::info!(text = said.text, "inside");
-        if said.text == "wait" {
-            std::future::pending::<()>().await;
-        }
-        Ok(said)
-    }).say, ..endpoints }.with(&standard());
+    let endpoints = ChatEndpoints {
+        say: saying(|_, said| async move {
+            tracing::info!(text = said.text, "inside");
+            if said.text == "wait" {
+                std::future::pending::<()>().await;
+            }
+            Ok(said)
+        })
+        .say,
+        ..endpoints
+    }
+    .with(&standard());
     let line_of = |cx: &Context| {
         let mut calls = log.calls(cx.request_id().as_str());
         assert_eq!(calls.len(), 1, "{calls:?}");
@@ -301,13 +310,18 @@ async fn one_line_a_call() {
     let cx = Context::background();
     endpoints.say(&cx, line("a")).await.unwrap();
     let logged = line_of(&cx);
-    for (field, value) in [("code", "OK"), ("level", "INFO"), ("method", "chat.Chat/Say"), ("transport", "local"), ("peer", "-")] {
+    for (field, value) in
+        [("code", "OK"), ("level", "INFO"), ("method", "chat.Chat/Say"), ("transport", "local"), ("peer", "-")]
+    {
         assert_eq!(logged[field], value, "{logged}");
     }
     assert!(logged["duration_ms"].as_f64().unwrap() >= 0.0);
     // What the handler logged has the ids, too.
     let lines = log.of(cx.request_id().as_str());
-    assert_eq!((lines.len(), &lines[0]["message"], &lines[0]["method"]), (2, &"inside".into(), &"chat.Chat/Say".into()));
+    assert_eq!(
+        (lines.len(), &lines[0]["message"], &lines[0]["method"]),
+        (2, &"inside".into(), &"chat.Chat/Say".into())
+    );
 
     // Dropped: cancelled.
     let cx = Context::background();
@@ -372,10 +386,13 @@ async fn extensions_go_inwards() {
         fn apply<Req: Payload, Res: Payload>(&self, endpoint: Endpoint<Req, Res>) -> Endpoint<Req, Res> {
             use tower::ServiceExt as _;
             let method = endpoint.method().clone();
-            Endpoint::new(method, endpoint.map_request(|mut request: Request<Req>| {
-                request.context_mut().set_extension(User("wu"));
-                request
-            }))
+            Endpoint::new(
+                method,
+                endpoint.map_request(|mut request: Request<Req>| {
+                    request.context_mut().set_extension(User("wu"));
+                    request
+                }),
+            )
         }
     }
     let endpoints = saying(|cx, _| async move { Ok(line(cx.extension::<User>().map_or("nobody", |user| user.0))) });

@@ -79,7 +79,8 @@ impl Log {
     pub(crate) fn start() -> &'static Self {
         static LOG: OnceLock<&'static Log> = OnceLock::new();
         LOG.get_or_init(|| {
-            let log: &'static Self = Box::leak(Box::new(Self { lines: Mutex::default(), written: watch::Sender::new(()) }));
+            let log: &'static Self =
+                Box::leak(Box::new(Self { lines: Mutex::default(), written: watch::Sender::new(()) }));
             let config = LogConfig { level: "info".to_owned(), format: LogFormat::Json };
             tracing_subscriber::registry().with(config.layer_to(move || log).unwrap()).init();
             log

@@ -337,6 +337,7 @@ fn statics(cx: &Context, service: &Service, names: &Names, methods: &[Parts<'_>]
             methods: &[#(#kit::Method::from_static(&#infos)),*],
             descriptors: ::core::include_bytes!("descriptors.bin"),
             openapi: ::core::include_str!(#openapi),
+            register,
             kit_version: #version,
         };
 
@@ -353,9 +354,9 @@ fn http_rule(cx: &Context, rule: &Rule) -> TokenStream {
         None => quote!(::core::option::Option::None),
     };
     let body = match &rule.body {
-        RuleBody::None => quote!(#kit::Body::None),
-        RuleBody::All => quote!(#kit::Body::All),
-        RuleBody::Field(name) => quote!(#kit::Body::Field(::std::borrow::Cow::Borrowed(#name))),
+        RuleBody::None => quote!(#kit::RuleBody::None),
+        RuleBody::All => quote!(#kit::RuleBody::All),
+        RuleBody::Field(name) => quote!(#kit::RuleBody::Field(::std::borrow::Cow::Borrowed(#name))),
     };
     let (response_body, field_mask) = (text(&rule.response_body), text(&rule.field_mask));
     quote! {

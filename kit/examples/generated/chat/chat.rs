@@ -484,6 +484,7 @@ pub static CHAT: ::kit::ServiceInfo = ::kit::ServiceInfo {
     ],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("chat.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// What `chat.Chat/Say` tells of itself.
@@ -499,7 +500,7 @@ static __CHAT_SAY: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/say"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -519,7 +520,7 @@ static __CHAT_COUNT: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/count/{to}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -539,7 +540,7 @@ static __CHAT_DICTATE: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/dictate"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -559,7 +560,7 @@ static __CHAT_TALK: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/talk"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },

@@ -2143,6 +2143,7 @@ pub static ECHO: ::kit::ServiceInfo = ::kit::ServiceInfo {
     ],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("tc.v1.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// What `tc.v1.Echo/GetBook` tells of itself.
@@ -2158,7 +2159,7 @@ static __ECHO_GET_BOOK: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/{name=shelves/*/books/*}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2167,14 +2168,14 @@ static __ECHO_GET_BOOK: ::kit::MethodInfo = ::kit::MethodInfo {
                 template: ::std::borrow::Cow::Borrowed(
                     "/v1/users/{parent}/books/{name}",
                 ),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/books:lookup"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2196,7 +2197,7 @@ static __ECHO_GET_SIMPLE: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/simple/{name}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2216,7 +2217,7 @@ static __ECHO_GET_MULTI: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/multi/{name=**}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2236,7 +2237,7 @@ static __ECHO_GET_TAIL: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/{name=trees/*/leaves/**}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2256,7 +2257,7 @@ static __ECHO_GET_OP: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/{name=ops/*}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2276,7 +2277,7 @@ static __ECHO_WATCH_OP: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/{name=ops/*}:watch"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2296,7 +2297,7 @@ static __ECHO_CANCEL_OP: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/{name=ops/*}:cancel"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2318,7 +2319,7 @@ static __ECHO_CREATE_BOOK: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/{parent=shelves/*}/books"),
-                body: ::kit::Body::Field(::std::borrow::Cow::Borrowed("sub")),
+                body: ::kit::RuleBody::Field(::std::borrow::Cow::Borrowed("sub")),
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2340,7 +2341,7 @@ static __ECHO_UPDATE_SUB: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("PUT"),
                 template: ::std::borrow::Cow::Borrowed("/v1/{sub.name=subs/*}"),
-                body: ::kit::Body::Field(::std::borrow::Cow::Borrowed("sub")),
+                body: ::kit::RuleBody::Field(::std::borrow::Cow::Borrowed("sub")),
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2360,7 +2361,7 @@ static __ECHO_POST_ALL: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/all"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2382,7 +2383,7 @@ static __ECHO_POST_ALL_PATH: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/all/{name}"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2404,7 +2405,7 @@ static __ECHO_POST_NO_BODY: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/nobody/{name}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2424,7 +2425,7 @@ static __ECHO_QUERY: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/query"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2444,7 +2445,7 @@ static __ECHO_REMOVE: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("DELETE"),
                 template: ::std::borrow::Cow::Borrowed("/v1/{name=shelves/*}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2464,7 +2465,7 @@ static __ECHO_OPTIONS: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("OPTIONS"),
                 template: ::std::borrow::Cow::Borrowed("/v1/opts/{name}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2484,7 +2485,7 @@ static __ECHO_LINK: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("LINK"),
                 template: ::std::borrow::Cow::Borrowed("/v1/opts/{name}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2504,7 +2505,7 @@ static __ECHO_RESP_SUB: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/respsub/{sub.name}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::Some(
                     ::std::borrow::Cow::Borrowed("sub"),
                 ),
@@ -2526,7 +2527,7 @@ static __ECHO_RESP_TAGS: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/resptags"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::Some(
                     ::std::borrow::Cow::Borrowed("tags"),
                 ),
@@ -2548,7 +2549,7 @@ static __ECHO_RESP_NAME: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/respname/{name}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::Some(
                     ::std::borrow::Cow::Borrowed("name"),
                 ),
@@ -2570,7 +2571,7 @@ static __ECHO_LIST_BODY: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/listbody"),
-                body: ::kit::Body::Field(::std::borrow::Cow::Borrowed("tags")),
+                body: ::kit::RuleBody::Field(::std::borrow::Cow::Borrowed("tags")),
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2592,7 +2593,7 @@ static __ECHO_SCALAR_BODY: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/scalarbody"),
-                body: ::kit::Body::Field(::std::borrow::Cow::Borrowed("name")),
+                body: ::kit::RuleBody::Field(::std::borrow::Cow::Borrowed("name")),
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2612,7 +2613,7 @@ static __ECHO_TYPED: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/typed/{i64}/{b}/{kind}/{d}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2634,7 +2635,7 @@ static __ECHO_TYPED_BYTES: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/typedbytes/{data}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2654,7 +2655,7 @@ static __ECHO_RAW_GET: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/raw/{name}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2674,7 +2675,7 @@ static __ECHO_RAW_POST: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/raw"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2694,7 +2695,7 @@ static __ECHO_STREAM: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/stream/{i32}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -2714,7 +2715,7 @@ static __ECHO_FAIL: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/fail/{code}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },

@@ -246,6 +246,7 @@ pub static GREETER: ::kit::ServiceInfo = ::kit::ServiceInfo {
     methods: &[::kit::Method::from_static(&__GREETER_HELLO)],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("hello.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// What `hello.Greeter/Hello` tells of itself.
@@ -261,7 +262,7 @@ static __GREETER_HELLO: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/hello/{name}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },

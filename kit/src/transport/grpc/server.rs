@@ -20,7 +20,8 @@ use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
 use super::{from_tonic, to_tonic, too_large};
 use crate::{
-    Endpoint, Endpoints, Error, Message, Payload, Request, RequestId, Response, Streaming, Transport, VisitEndpoints,
+    Endpoint, Endpoints, Error, Message, Metadata, Payload, Request, RequestId, Response, Streaming, Transport,
+    VisitEndpoints,
     endpoint::MapStream,
     transport::{MAX_MESSAGE_SIZE, answer_headers, arrive, request_id},
 };
@@ -53,7 +54,7 @@ impl Default for GrpcConfig {
 pub struct GrpcService {
     config: Arc<GrpcConfig>,
     methods: Arc<HashMap<String, Arc<dyn GrpcMethod>>>,
-    mounted: Vec<(&'static str, MountedService)>,
+    mounted: Arc<Vec<(&'static str, MountedService)>>,
 }
 
 impl GrpcService {
@@ -83,7 +84,7 @@ impl GrpcService {
             + 'static,
         S::Future: Send + 'static,
     {
-        self.mounted.push((S::NAME, BoxCloneSyncService::new(service)));
+        Arc::make_mut(&mut self.mounted).push((S::NAME, BoxCloneSyncService::new(service)));
         self
     }
 
@@ -109,6 +110,9 @@ impl Service<http::Request<Body>> for GrpcService {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if let Some(refusal) = refuse(&request) {
+            return Box::pin(std::future::ready(Ok(refusal)));
+        }
         if let Some(method) = self.methods.get(request.uri().path()) {
             let call = method.call(request);
             return Box::pin(async move { Ok(call.await) });
@@ -120,8 +124,30 @@ impl Service<http::Request<Body>> for GrpcService {
             "there is no method {}",
             crate::json::scalar::shorten(request.uri().path())
         ));
-        Box::pin(std::future::ready(Ok(missing.into_http())))
+        let mut answer: http::Response<Body> = missing.into_http();
+        let id = answer_headers(Metadata::new(), &request_id(request.headers()));
+        answer.headers_mut().extend(id);
+        Box::pin(std::future::ready(Ok(answer)))
     }
+}
+
+/// What is no gRPC is refused before anything runs: a browser lets a page of any origin send other content types without
+/// asking first.
+fn refuse(request: &http::Request<Body>) -> Option<http::Response<Body>> {
+    let content_type = request.headers().get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let grpc = content_type
+        .and_then(|text| text.strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+") || rest.starts_with(b";"));
+    let status = if request.method() != http::Method::POST {
+        http::StatusCode::METHOD_NOT_ALLOWED
+    } else if !grpc {
+        http::StatusCode::UNSUPPORTED_MEDIA_TYPE
+    } else {
+        return None;
+    };
+    let mut refusal = http::Response::new(Body::empty());
+    *refusal.status_mut() = status;
+    Some(refusal)
 }
 
 trait GrpcMethod: Send + Sync {
@@ -241,6 +267,18 @@ fn answer<M>(response: Response<M>, request_id: &RequestId) -> tonic::Response<M
     tonic::Response::from_parts(MetadataMap::from_headers(headers), message, http::Extensions::new())
 }
 
+/// The smallest answer that is compressed: below about 1 kB it costs more time than it saves.
+const SMALLEST: usize = 1024;
+
+fn answer_one<M: Message>(response: Response<M>, request_id: &RequestId) -> tonic::Response<M> {
+    let small = prost::Message::encoded_len(response.message()) < SMALLEST;
+    let mut answer = answer(response, request_id);
+    if small {
+        answer.disable_compression();
+    }
+    answer
+}
+
 type TonicStream<M> = Pin<Box<dyn futures_core::Stream<Item = Result<M, tonic::Status>> + Send>>;
 
 fn answer_stream<M: Message>(response: Response<Streaming<M>>, id: RequestId) -> tonic::Response<TonicStream<M>> {
@@ -259,9 +297,9 @@ impl<Req: Message, Res: Message> GrpcMethod for Unary<Req, Res> {
         let called = self.0.clone();
         Box::pin(async move {
             let mut grpc = called.grpc::<Req, Res>();
-            let service = tower::service_fn(move |request: tonic::Request<Req>| {
-                let called = called.clone();
-                async move { called.run(request).await.map(|(response, id)| answer(response, &id)) }
+            let called = &called;
+            let service = tower::service_fn(move |request: tonic::Request<Req>| async move {
+                called.run(request).await.map(|(response, id)| answer_one(response, &id))
             });
             with_usual_code(grpc.unary(service, request).await)
         })
@@ -275,9 +313,9 @@ impl<Req: Message, Res: Message> GrpcMethod for ServerStreaming<Req, Res> {
         let called = self.0.clone();
         Box::pin(async move {
             let mut grpc = called.grpc::<Req, Res>();
-            let service = tower::service_fn(move |request: tonic::Request<Req>| {
-                let called = called.clone();
-                async move { called.run(request).await.map(|(response, id)| answer_stream(response, id)) }
+            let called = &called;
+            let service = tower::service_fn(move |request: tonic::Request<Req>| async move {
+                called.run(request).await.map(|(response, id)| answer_stream(response, id))
             });
             with_usual_code(grpc.server_streaming(service, request).await)
         })
@@ -291,9 +329,9 @@ impl<Req: Message, Res: Message> GrpcMethod for ClientStreaming<Req, Res> {
         let called = self.0.clone();
         Box::pin(async move {
             let mut grpc = called.grpc::<Req, Res>();
-            let service = tower::service_fn(move |request: tonic::Request<tonic::Streaming<Req>>| {
-                let called = called.clone();
-                async move { called.run(request.map(incoming)).await.map(|(response, id)| answer(response, &id)) }
+            let called = &called;
+            let service = tower::service_fn(move |request: tonic::Request<tonic::Streaming<Req>>| async move {
+                called.run(request.map(incoming)).await.map(|(response, id)| answer_one(response, &id))
             });
             grpc.client_streaming(service, request).await
         })
@@ -307,9 +345,9 @@ impl<Req: Message, Res: Message> GrpcMethod for BidiStreaming<Req, Res> {
         let called = self.0.clone();
         Box::pin(async move {
             let mut grpc = called.grpc::<Req, Res>();
-            let service = tower::service_fn(move |request: tonic::Request<tonic::Streaming<Req>>| {
-                let called = called.clone();
-                async move { called.run(request.map(incoming)).await.map(|(response, id)| answer_stream(response, id)) }
+            let called = &called;
+            let service = tower::service_fn(move |request: tonic::Request<tonic::Streaming<Req>>| async move {
+                called.run(request.map(incoming)).await.map(|(response, id)| answer_stream(response, id))
             });
             grpc.streaming(service, request).await
         })

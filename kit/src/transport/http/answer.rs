@@ -1,6 +1,6 @@
 //! Answers and errors as HTTP.
 
-use std::{any::Any, collections::HashMap, convert::Infallible};
+use std::{any::Any, collections::HashMap, convert::Infallible, sync::LazyLock};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -9,7 +9,7 @@ use crate::{
     Error, Message, RequestId, Response,
     json::{self, Options},
     message::{Codec, Field, KeyCodec, Visit},
-    proto::google::{api::HttpBody, rpc::Status},
+    proto::google::api::HttpBody,
     transport::{answer_headers, status::to_status},
 };
 
@@ -18,11 +18,18 @@ use crate::{
 pub(super) struct Refusal {
     status: Option<StatusCode>,
     error: Error,
+    // Whether the endpoint's own log has it.
+    logged: bool,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: Error) -> Self {
-        Self { status: Some(status), error }
+        Self { status: Some(status), error, logged: false }
+    }
+
+    /// What an endpoint answered: the layers around it have logged it.
+    pub(super) fn answered(error: Error) -> Self {
+        Self { status: None, error, logged: true }
     }
 
     pub(super) fn into_error(self) -> Error {
@@ -31,7 +38,10 @@ impl Refusal {
 
     /// The answer that says so.
     pub(super) fn answer(self, request_id: &RequestId) -> http::Response<Body> {
-        let Self { status, error } = self;
+        let Self { status, error, logged } = self;
+        if !logged {
+            log(&error, request_id);
+        }
         let code = status.or_else(|| StatusCode::from_u16(error.code().http_status()).ok());
         let mut response = http::Response::new(Body::from(error_json(&error)));
         *response.status_mut() = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -48,7 +58,17 @@ impl Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { status: None, error }
+        Self { status: None, error, logged: false }
+    }
+}
+
+/// What never came to an endpoint, or went wrong behind it, is in no access log.
+fn log(error: &Error, request_id: &RequestId) {
+    let (code, text) = (error.code().name(), error.to_log().to_string());
+    if error.is_fault() {
+        tracing::error!(target: "kit::access", code, %request_id, error = text, "answer");
+    } else {
+        tracing::debug!(target: "kit::access", code, %request_id, error = text, "refused");
     }
 }
 
@@ -57,23 +77,23 @@ fn set_json(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-/// The JSON of `google.rpc.Status`.
+/// The JSON of `google.rpc.Status`. Details of types that are not known here are left out, not those beside them.
 pub(super) fn error_json(error: &Error) -> Vec<u8> {
-    let status = to_status(error);
-    match json::to_vec(&status, &status_options()) {
+    let mut status = to_status(error);
+    match json::to_vec(&status, &STATUS) {
         Ok(bytes) => bytes,
         Err(_) => {
-            // A detail of a type that is not known here: what can be said is said without it.
-            let bare = Status { details: Vec::new(), ..status };
-            json::to_vec(&bare, &Options::default()).unwrap_or_default()
+            status.details.retain(|detail| json::to_vec(detail, &STATUS).is_ok());
+            json::to_vec(&status, &STATUS).unwrap_or_default()
         }
     }
 }
 
-/// How errors are written: with the types that their details have.
-pub(super) fn status_options() -> Options {
-    Options { registry: crate::proto::google::rpc::register(json::Registry::default()), ..Options::default() }
-}
+/// How errors are written and read: with the types that their details have. A constant in all but its making.
+pub(super) static STATUS: LazyLock<Options> = LazyLock::new(|| Options {
+    registry: crate::proto::google::rpc::register(json::Registry::default()),
+    ..Options::default()
+});
 
 /// The answer of a unary call.
 pub(super) fn unary<M: Message>(

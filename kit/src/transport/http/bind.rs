@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode;
 
 use crate::{
-    Error, HttpRule, Message,
-    endpoint::Body as BodyRule,
+    Error, HttpRule, Message, RuleBody,
     message::{BindError, bind, resolve},
 };
 
@@ -14,7 +13,7 @@ use crate::{
 pub(super) struct Binding {
     /// The paths of the template's variables, in the names of the `.proto` file, in the order of the template.
     variables: Vec<String>,
-    body: BodyRule,
+    body: RuleBody,
     max_parameters: usize,
     reject_unknown: bool,
 }
@@ -67,7 +66,7 @@ impl Binding {
         value: &str,
         set: &mut Vec<String>,
     ) -> Result<(), Error> {
-        if !self.variables.is_empty() || self.body != BodyRule::None {
+        if !self.variables.is_empty() || self.body != RuleBody::None {
             match resolve::<M>(name) {
                 Ok(bound) if self.has(&bound.path) => return Ok(()),
                 Ok(_) => {}
@@ -99,8 +98,8 @@ impl Binding {
         let within =
             |bound: &str| path.strip_prefix(bound).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         match &self.body {
-            BodyRule::All => true,
-            BodyRule::Field(field) if within(field) => true,
+            RuleBody::All => true,
+            RuleBody::Field(field) if within(field) => true,
             _ => self.variables.iter().any(|variable| within(variable)),
         }
     }

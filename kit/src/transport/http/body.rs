@@ -52,8 +52,15 @@ fn too_large(limit: usize) -> Refusal {
 }
 
 pub(super) fn content_type(headers: &HeaderMap) -> String {
+    // A page of another origin may send a body without a type and without asking first; a body that says JSON it may not.
+    if headers.contains_key(header::ORIGIN) && !headers.contains_key(header::CONTENT_TYPE) {
+        return UNTYPED.to_owned();
+    }
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
+
+/// The type of a body that a page sent without one.
+const UNTYPED: &str = "application/octet-stream";
 
 /// Whether a content type is JSON: none at all, `application/json` or any `+json`, in UTF-8.
 fn is_json(content_type: &str, also: &str) -> bool {

@@ -77,8 +77,9 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
-    fn json(&self) -> crate::json::Options {
+    fn json(&self, registry: &crate::json::Registry) -> crate::json::Options {
         crate::json::Options {
+            registry: registry.clone(),
             unknown_fields: if self.reject_unknown_json_fields { UnknownFields::Reject } else { UnknownFields::Ignore },
             omit_defaults: self.omit_defaults,
             ..crate::json::Options::default()

@@ -13,8 +13,9 @@ use super::{
     stream::{self, Writing},
 };
 use crate::{
-    Context, Endpoint, Error, HttpRule, Message, Payload, Request, Response, Streaming, Transport,
-    endpoint::Body as BodyRule, json, message::bind, transport::{arrive, request_id},
+    Context, Endpoint, Error, HttpRule, Message, Payload, Request, Response, RuleBody, Streaming, Transport, json,
+    message::bind,
+    transport::{arrive, request_id},
 };
 
 pub(super) type Answering = Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
@@ -41,12 +42,13 @@ impl<Req: Payload, Res: Payload> Rule<Req, Res> {
         rule: &HttpRule,
         variables: Vec<String>,
         config: &HttpConfig,
+        registry: &json::Registry,
     ) -> Self {
         Self {
             endpoint: endpoint.clone(),
             binding: Binding::new(rule, variables, config),
             rule: rule.clone(),
-            json: config.json(),
+            json: config.json(registry),
             compression: config.compression,
             limits: Limits { size: config.max_request_size, time: config.body_timeout },
         }
@@ -58,8 +60,11 @@ impl<Req: Payload, Res: Payload> Rule<Req, Res> {
         Fut: Future<Output = Result<http::Response<Body>, Refusal>>,
     {
         let headers = std::mem::take(&mut parts.headers);
-        parts.headers.extend(headers.get(http::header::ACCEPT).map(|v| (http::header::ACCEPT, v.clone())));
-        parts.headers.extend(headers.get(http::header::CONTENT_TYPE).map(|v| (http::header::CONTENT_TYPE, v.clone())));
+        for name in [http::header::ACCEPT, http::header::CONTENT_TYPE, http::header::ORIGIN] {
+            for value in headers.get_all(&name) {
+                parts.headers.append(name.clone(), value.clone());
+            }
+        }
         let request_id = request_id(&headers);
         if let Some(refusal) = self.refuse_encoding(&headers) {
             return refusal.answer(&request_id);
@@ -110,15 +115,15 @@ impl<Req: Message, Res: Payload> Rule<Req, Res> {
         let query = parts.uri.query().unwrap_or_default();
         let mut message = Req::default();
         match &self.rule.body {
-            BodyRule::None => {
+            RuleBody::None => {
                 self.binding.bind_query(&mut message, query)?;
             }
-            BodyRule::All => {
+            RuleBody::All => {
                 let received = body::read(&parts.headers, body, self.limits).await?;
                 self.binding.bind_query(&mut message, query)?;
                 message = body::whole(received, &self.json)?;
             }
-            BodyRule::Field(name) => {
+            RuleBody::Field(name) => {
                 let received = body::read(&parts.headers, body, self.limits).await?;
                 let set = self.binding.bind_query(&mut message, query)?;
                 let mask = self.rule.field_mask.as_deref().filter(|mask| !set.iter().any(|path| path == mask));
@@ -146,7 +151,7 @@ impl<Req: Message, Res: Message> Route for Unary<Req, Res> {
         Box::pin(Arc::clone(&self.0).answer(parts, |rule, cx, parts| async move {
             let message = rule.read(&parts, body, &variables).await?;
             let request_id = cx.request_id().clone();
-            let response = rule.endpoint.call(Request::new(cx, message)).await?;
+            let response = rule.endpoint.call(Request::new(cx, message)).await.map_err(Refusal::answered)?;
             Ok(unary(response, rule.rule.response_body.as_deref(), &rule.json, &request_id)?)
         }))
     }
@@ -158,7 +163,7 @@ impl<Req: Message, Res: Message> Route for ServerStreaming<Req, Res> {
             let format = rule.stream_format::<Res>(&parts)?;
             let message = rule.read(&parts, body, &variables).await?;
             let request_id = cx.request_id().clone();
-            let response = rule.endpoint.call(Request::new(cx, message)).await?;
+            let response = rule.endpoint.call(Request::new(cx, message)).await.map_err(Refusal::answered)?;
             Ok(stream::answer(response, rule.writing(format), &request_id).await?)
         }))
     }
@@ -169,7 +174,8 @@ impl<Req: Message, Res: Message> Route for ClientStreaming<Req, Res> {
         Box::pin(Arc::clone(&self.0).answer(parts, |rule, cx, parts| async move {
             let messages = body::stream(&parts.headers, body, rule.limits.size, rule.json.clone())?;
             let request_id = cx.request_id().clone();
-            let response: Response<Res> = rule.endpoint.call(Request::new(cx, messages)).await?;
+            let response: Response<Res> =
+                rule.endpoint.call(Request::new(cx, messages)).await.map_err(Refusal::answered)?;
             Ok(unary(response, rule.rule.response_body.as_deref(), &rule.json, &request_id)?)
         }))
     }
@@ -181,7 +187,7 @@ impl<Req: Message, Res: Message> Route for BidiStreaming<Req, Res> {
             let format = rule.stream_format::<Res>(&parts)?;
             let messages = body::stream(&parts.headers, body, rule.limits.size, rule.json.clone())?;
             let request_id = cx.request_id().clone();
-            let response = rule.endpoint.call(Request::new(cx, messages)).await?;
+            let response = rule.endpoint.call(Request::new(cx, messages)).await.map_err(Refusal::answered)?;
             Ok(stream::answer(response, rule.writing(format), &request_id).await?)
         }))
     }

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     Endpoint, Endpoints, Error, HttpRule, Message, Method, Payload, ServiceInfo, Streaming, VisitEndpoints,
-    transport::request_id,
+    json::Registry, transport::request_id,
 };
 
 /// Collects the routes of services: the builder of an [`HttpService`].
@@ -37,6 +37,7 @@ pub struct HttpTransport {
     config: HttpConfig,
     router: Router<Arc<dyn Route>>,
     services: Vec<&'static ServiceInfo>,
+    registry: Registry,
     extra: Option<axum::Router>,
     problem: Option<Error>,
 }
@@ -44,14 +45,30 @@ pub struct HttpTransport {
 impl HttpTransport {
     /// A transport without services.
     pub fn new(config: HttpConfig) -> Self {
-        Self { config, router: Router::new(), services: Vec::new(), extra: None, problem: None }
+        Self {
+            config,
+            router: Router::new(),
+            services: Vec::new(),
+            registry: Registry::default(),
+            extra: None,
+            problem: None,
+        }
     }
 
     /// Adds the routes of a service.
     #[must_use]
     pub fn service<E: Endpoints>(mut self, endpoints: &E) -> Self {
+        self.registry = (E::SERVICE.register)(self.registry);
         endpoints.visit(&mut self);
         self.services.push(E::SERVICE);
+        self
+    }
+
+    /// Makes messages known to the JSON of `google.protobuf.Any`, for the services that are added after it. Those of a
+    /// service's own package, and the details of errors, are known without.
+    #[must_use]
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = self.registry.merged(registry);
         self
     }
 
@@ -122,7 +139,7 @@ impl HttpTransport {
         };
         let template = Template::parse(&rule.template).map_err(|e| wrong(endpoint.method(), e.to_string()))?;
         let variables = template.variables().iter().map(ToString::to_string).collect();
-        let rule_of = Arc::new(Rule::new(endpoint, rule, variables, &self.config));
+        let rule_of = Arc::new(Rule::new(endpoint, rule, variables, &self.config, &self.registry));
         self.router
             .insert(&rule.method, template, route(rule_of))
             .map_err(|conflict| wrong(endpoint.method(), conflict.to_string()))

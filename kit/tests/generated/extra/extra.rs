@@ -1001,6 +1001,7 @@ pub static EXTRA: ::kit::ServiceInfo = ::kit::ServiceInfo {
     ],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("extra.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// What `extra.Extra/UpdateBook` tells of itself.
@@ -1018,7 +1019,7 @@ static __EXTRA_UPDATE_BOOK: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("PATCH"),
                 template: ::std::borrow::Cow::Borrowed("/v1/{book.name=books/*}"),
-                body: ::kit::Body::Field(::std::borrow::Cow::Borrowed("book")),
+                body: ::kit::RuleBody::Field(::std::borrow::Cow::Borrowed("book")),
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::Some(
                     ::std::borrow::Cow::Borrowed("update_mask"),
@@ -1040,7 +1041,7 @@ static __EXTRA_DOWNLOAD: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/download/{parts}"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -1060,7 +1061,7 @@ static __EXTRA_UPLOAD: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/upload"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -1080,7 +1081,7 @@ static __EXTRA_MIRROR: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/mirror"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -1100,7 +1101,7 @@ static __EXTRA_ATTACH: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/attach/{name}"),
-                body: ::kit::Body::Field(::std::borrow::Cow::Borrowed("file")),
+                body: ::kit::RuleBody::Field(::std::borrow::Cow::Borrowed("file")),
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },

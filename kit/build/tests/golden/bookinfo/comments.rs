@@ -671,6 +671,7 @@ pub static BOOK_COMMENTS: ::kit::ServiceInfo = ::kit::ServiceInfo {
     ],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("comments.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// What `comments.BookComments/Post` tells of itself.
@@ -688,7 +689,7 @@ static __BOOK_COMMENTS_POST: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/post"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -710,7 +711,7 @@ static __BOOK_COMMENTS_GET: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/get"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -732,7 +733,7 @@ static __BOOK_COMMENTS_WATCH: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/watch"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },

@@ -375,6 +375,7 @@ pub static BOOK_DETAILS: ::kit::ServiceInfo = ::kit::ServiceInfo {
     methods: &[::kit::Method::from_static(&__BOOK_DETAILS_DETAIL)],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("details.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// What `details.BookDetails/Detail` tells of itself.
@@ -392,7 +393,7 @@ static __BOOK_DETAILS_DETAIL: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/detail"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },

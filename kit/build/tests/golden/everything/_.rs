@@ -485,6 +485,7 @@ pub static BAREST: ::kit::ServiceInfo = ::kit::ServiceInfo {
     methods: &[::kit::Method::from_static(&__BAREST_BEAR)],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("_.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// What `Barest/Bear` tells of itself.

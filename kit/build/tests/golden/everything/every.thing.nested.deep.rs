@@ -245,6 +245,7 @@ pub static LEAVES: ::kit::ServiceInfo = ::kit::ServiceInfo {
     methods: &[::kit::Method::from_static(&__LEAVES_FALL)],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("every.thing.nested.deep.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// What `every.thing.nested.deep.Leaves/Fall` tells of itself.

@@ -3927,6 +3927,7 @@ pub static EVERYTHING: ::kit::ServiceInfo = ::kit::ServiceInfo {
     ],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("every.thing.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// What `every.thing.Everything/Unary` tells of itself.
@@ -3944,14 +3945,14 @@ static __EVERYTHING_UNARY: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/{s=shelves/*}/{i64}:read"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/unary"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::Some(
                     ::std::borrow::Cow::Borrowed("left"),
                 ),
@@ -3960,7 +3961,7 @@ static __EVERYTHING_UNARY: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("LINK"),
                 template: ::std::borrow::Cow::Borrowed("/v1/link"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -3982,7 +3983,7 @@ static __EVERYTHING_UPLOAD: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("POST"),
                 template: ::std::borrow::Cow::Borrowed("/v1/upload"),
-                body: ::kit::Body::All,
+                body: ::kit::RuleBody::All,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -4004,7 +4005,7 @@ static __EVERYTHING_DOWNLOAD: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("GET"),
                 template: ::std::borrow::Cow::Borrowed("/v1/download"),
-                body: ::kit::Body::None,
+                body: ::kit::RuleBody::None,
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::None,
             },
@@ -4038,7 +4039,7 @@ static __EVERYTHING_UPDATE: ::kit::MethodInfo = ::kit::MethodInfo {
             ::kit::HttpRule {
                 method: ::std::borrow::Cow::Borrowed("PATCH"),
                 template: ::std::borrow::Cow::Borrowed("/v1/scalars/{scalars.i32}"),
-                body: ::kit::Body::Field(::std::borrow::Cow::Borrowed("scalars")),
+                body: ::kit::RuleBody::Field(::std::borrow::Cow::Borrowed("scalars")),
                 response_body: ::core::option::Option::None,
                 field_mask: ::core::option::Option::Some(
                     ::std::borrow::Cow::Borrowed("update_mask"),
@@ -4122,6 +4123,7 @@ pub static NOTHING: ::kit::ServiceInfo = ::kit::ServiceInfo {
     methods: &[],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("every.thing.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// Methods with names that generated code uses itself.
@@ -4894,6 +4896,7 @@ pub static CLONE: ::kit::ServiceInfo = ::kit::ServiceInfo {
     ],
     descriptors: ::core::include_bytes!("descriptors.bin"),
     openapi: ::core::include_str!("every.thing.openapi.json"),
+    register,
     kit_version: "0.1.0",
 };
 /// What `every.thing.Clone/Clone` tells of itself.

@@ -22,7 +22,7 @@ use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 use self::request::Target;
 use super::{
     Body,
-    answer::{as_raw, status_options},
+    answer::{STATUS, as_raw},
 };
 use crate::{
     Code, Connect, Context, Endpoint, Error, Message, Metadata, Method, Payload, Request, Response, Streaming,
@@ -234,7 +234,7 @@ impl Call {
 
 /// The error in the answer, or what its status says when it has none.
 fn error_of(status: StatusCode, content: &[u8]) -> Error {
-    let read = json::from_slice::<Status>(content, &status_options()).ok();
+    let read = json::from_slice::<Status>(content, &STATUS).ok();
     // Details of types that are not known here must not hide the rest.
     let read = read.or_else(|| {
         let mut tree: serde_json::Value = serde_json::from_slice(content).ok()?;

@@ -13,8 +13,7 @@ use super::super::{
     body::{self, Received},
 };
 use crate::{
-    Error, Message, Method,
-    endpoint::Body as BodyRule,
+    Error, Message, Method, RuleBody,
     json::{self, Options},
     message::resolve,
     proto::google::api::HttpBody,
@@ -24,7 +23,7 @@ use crate::{
 pub(super) struct Target {
     pub(super) method: http::Method,
     template: Template,
-    body: BodyRule,
+    body: RuleBody,
     response_body: Option<String>,
 }
 
@@ -70,8 +69,8 @@ impl Target {
             remove(&mut tree, variable.path());
         }
         let (body, content_type) = match &self.body {
-            BodyRule::None => (Body::empty(), None),
-            BodyRule::All => {
+            RuleBody::None => (Body::empty(), None),
+            RuleBody::All => {
                 if let Some(raw) = as_raw(message) {
                     let sent =
                         Sent { path, body: raw.data.clone().into(), content_type: Some(raw.content_type.clone()) };
@@ -80,7 +79,7 @@ impl Target {
                 let body = std::mem::take(&mut tree).to_string();
                 (body.into(), Some("application/json".to_owned()))
             }
-            BodyRule::Field(name) => match remove(&mut tree, &[name.to_string()]) {
+            RuleBody::Field(name) => match remove(&mut tree, &[name.to_string()]) {
                 Some(_) if let Some(raw) = raw_field(message, name) => (raw.data.into(), Some(raw.content_type)),
                 Some(value) => (value.to_string().into(), Some("application/json".to_owned())),
                 None => (Body::empty(), None),
