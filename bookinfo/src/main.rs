@@ -8,9 +8,10 @@ use std::{
     process::ExitCode,
 };
 
-use bookcommon::{Failure, Surroundings, hear_signals};
+use bookcommon::{Failure, Surroundings};
 use bookinfo::{BookInfo, Config, hints};
 use clap::Parser;
+use kit::server::shutdown_signal;
 
 /// Runs both services of BookInfo, details on the ports 5001 (HTTP) and 5002 (gRPC), comments on 5011 and 5012.
 ///
@@ -51,7 +52,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     }
     config.details.log.init()?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let asked_to_stop = hear_signals().await;
+        let asked_to_stop = shutdown_signal();
         let bookinfo = BookInfo::start(config).await?;
         let mut out = io::stdout();
         writeln!(out, "\n{}", hints(&bookinfo.addresses()))?;

@@ -6,7 +6,8 @@ use bookcomments::{
     app::App,
     config::{Config, SETTINGS},
 };
-use bookcommon::{Failure, PidFile, Program, hear_signals};
+use bookcommon::{Failure, PidFile, Program};
+use kit::server::shutdown_signal;
 use tokio_util::sync::CancellationToken;
 use tracing::field::display;
 
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
 
 async fn serve(config: Config) -> Result<(), Failure> {
     config.log.init()?;
-    let asked_to_stop = hear_signals().await;
+    let asked_to_stop = shutdown_signal();
     let stop = CancellationToken::new();
     let app = App::build(&config, stop.clone()).await?;
     let server = app.server(&config).bind().await?;

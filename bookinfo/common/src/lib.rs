@@ -35,13 +35,11 @@
 mod pid;
 mod program;
 mod settings;
-mod signals;
 pub mod testing;
 
 pub use pid::PidFile;
 pub use program::Program;
 pub use settings::{RunMode, Settings, Surroundings};
-pub use signals::hear_signals;
 
 /// Why a program could not start, or stopped before it was asked to: any error whose text says it to an operator.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use bookcommon::{Failure, PidFile, Program, hear_signals};
+use bookcommon::{Failure, PidFile, Program};
 use bookdetails::{
     app::App,
     config::{Config, SETTINGS},
 };
+use kit::server::shutdown_signal;
 use tracing::field::display;
 
 const PROGRAM: Program = Program {
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
 
 async fn serve(config: Config) -> Result<(), Failure> {
     config.log.init()?;
-    let asked_to_stop = hear_signals().await;
+    let asked_to_stop = shutdown_signal();
     let app = App::build(&config).await?;
     let server = app.server(&config).bind().await?;
     let _pid = PidFile::write(config.pid_file.as_deref())?;

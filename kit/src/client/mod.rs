@@ -78,7 +78,8 @@ enum Kind {
 
 impl Channel {
     /// A channel to an address with the default settings. The scheme says how it calls: `grpc://host:port` and `grpcs://`
-    /// by gRPC, `http://` and `https://` by HTTP/JSON. Nothing is connected before the first call.
+    /// by gRPC, `http://` and `https://` by HTTP/JSON. Nothing is connected before the first call. To be called inside a Tokio
+    /// runtime.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` when the address is none, or its scheme is unknown or needs a feature that is not compiled in.

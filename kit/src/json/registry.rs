@@ -164,8 +164,6 @@ mod tests {
     use prost::Message as _;
     use prost_types::Any;
 
-    use super::*;
-
     fn nested(levels: usize) -> Any {
         (0..levels).fold(Any::default(), |inner, _| Any {
             type_url: "type.googleapis.com/google.protobuf.Any".to_owned(),

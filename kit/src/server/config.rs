@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::duration;
+use crate::{Error, duration};
 
 /// Limits and times of connections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,9 +23,14 @@ pub struct ServerConfig {
     /// How often an idle HTTP/2 connection is pinged. Default: 60 s; a peer that is silent for 20 s is dropped.
     #[serde(with = "duration")]
     pub keep_alive: Duration,
-    /// After this time a connection is asked to close, so that clients find new instances. Default: none.
+    /// After this time, less up to a tenth, a connection is asked to close, so that clients find new instances; its calls
+    /// have `drain_timeout` to end. Default: none.
     #[serde(with = "duration::option")]
     pub max_connection_age: Option<Duration>,
+    /// How long a stop goes on serving while health says NOT_SERVING, so that balancers turn away before ports close. Default:
+    /// none; behind a balancer, longer than its checks take.
+    #[serde(with = "duration")]
+    pub shutdown_delay: Duration,
     /// How long a stop waits for calls that run. Default: 30 s, as Kubernetes gives a pod.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
@@ -41,7 +46,30 @@ impl Default for ServerConfig {
             max_header_size: 16 * 1024,
             keep_alive: Duration::from_secs(60),
             max_connection_age: None,
+            shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Refuses settings with which nothing could be served.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` that names the setting.
+    pub fn validate(&self) -> Result<(), Error> {
+        let zeros = [
+            ("max_connections", self.max_connections == 0),
+            ("max_concurrent_streams", self.max_concurrent_streams == 0),
+            ("max_header_size", self.max_header_size == 0),
+            ("header_timeout", self.header_timeout.is_zero()),
+            ("handshake_timeout", self.handshake_timeout.is_zero()),
+            ("keep_alive", self.keep_alive.is_zero()),
+            ("max_connection_age", self.max_connection_age.is_some_and(|age| age.is_zero())),
+        ];
+        match zeros.into_iter().find(|(_, zero)| *zero) {
+            Some((name, _)) => Err(Error::invalid_argument(format!("server.{name} is zero: nothing could be served"))),
+            None => Ok(()),
         }
     }
 }

@@ -13,10 +13,13 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 use tower::ServiceExt as _;
 
-use super::{ServerConfig, port::App, signal::shutdown_signal};
+use super::{ServerConfig, first_bytes::FirstBytes, port::App, signal::shutdown_signal};
 use crate::{Peer, transport::http::Body};
 
 /// A silent HTTP/2 peer is dropped this long after a ping: hyper's default.
@@ -30,7 +33,9 @@ pub(super) struct Connections {
     tasks: TaskTracker,
     closing: CancellationToken,
     dropped: CancellationToken,
+    header_timeout: Duration,
     max_age: Option<Duration>,
+    grace: Duration,
     #[cfg(feature = "tls")]
     handshake_timeout: Duration,
 }
@@ -58,7 +63,9 @@ impl Connections {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             dropped: CancellationToken::new(),
+            header_timeout: config.header_timeout,
             max_age: config.max_connection_age,
+            grace: config.drain_timeout,
             #[cfg(feature = "tls")]
             handshake_timeout: config.handshake_timeout,
         }
@@ -117,6 +124,7 @@ impl Connections {
             request.extensions_mut().insert(Arc::clone(&peer));
             request.map(Body::new)
         });
+        let stream = FirstBytes::new(stream, self.header_timeout);
         let connection = self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let mut connection = std::pin::pin!(connection);
         let aged = async {
@@ -127,17 +135,25 @@ impl Connections {
             }
         };
         let result = tokio::select! {
-            result = connection.as_mut() => Some(result),
-            () = self.closing.cancelled() => None,
-            () = aged => None,
+            result = connection.as_mut() => Ok(result),
+            // At a stop, whoever drains says when it is enough.
+            () = self.closing.cancelled() => Err(None),
+            () = aged => Err(Some(self.grace)),
         };
         let result = match result {
-            Some(result) => result,
-            None => {
+            Ok(result) => result,
+            Err(grace) => {
                 connection.as_mut().graceful_shutdown();
+                let enough = async {
+                    match grace {
+                        Some(grace) => sleep(grace).await,
+                        None => std::future::pending().await,
+                    }
+                };
                 tokio::select! {
                     result = connection => result,
                     () = self.dropped.cancelled() => return,
+                    () = enough => return,
                 }
             }
         };
@@ -145,6 +161,11 @@ impl Connections {
             // What a client does to its connection is its own affair.
             tracing::debug!(%error, peer = ?address, "connection");
         }
+    }
+
+    /// Drops all connections when it is dropped.
+    pub(super) fn guard(&self) -> [DropGuard; 2] {
+        [self.closing.clone().drop_guard(), self.dropped.clone().drop_guard()]
     }
 
     /// Lets every connection finish its calls, up to `timeout` or a second signal.

@@ -15,7 +15,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The stop: gRPC health says NOT_SERVING, the listeners close, calls that run are finished, streams too, until
+//! The stop: gRPC health says NOT_SERVING, after [`ServerConfig::shutdown_delay`] the listeners close, calls that run are finished, streams too, until
 //! [`ServerConfig::drain_timeout`] has passed or a second signal comes; what is left then is dropped.
 
 use std::{fmt, future::Future, net::SocketAddr};
@@ -33,6 +33,7 @@ use crate::{
 mod config;
 mod connection;
 mod error;
+mod first_bytes;
 mod listener;
 mod port;
 mod signal;
@@ -159,6 +160,12 @@ impl Server {
     /// When a port is taken or an address is none (the error names it), when two services have routes that can't be told
     /// apart, or when certificates can't be used.
     pub async fn bind(self) -> Result<BoundServer, ServeError> {
+        self.config.validate().map_err(ServeError::setup)?;
+        if self.ports.is_empty() {
+            return Err(ServeError::setup(crate::Error::invalid_argument(
+                "the server has no port: give it one with http, grpc or shared",
+            )));
+        }
         let (health, health_service) = tonic_health::server::health_reporter();
         for name in &self.names {
             health.set_service_status(*name, tonic_health::ServingStatus::Serving).await;
@@ -236,6 +243,8 @@ impl BoundServer {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let Self { config, listeners, mut health, names } = self;
         let connections = connection::Connections::new(&config);
+        // Dropping this future ends what it has spawned.
+        let _guard = connections.guard();
         let mut accepting = tokio::task::JoinSet::new();
         for listener in listeners {
             accepting.spawn(listener.accept(connections.clone()));
@@ -247,6 +256,9 @@ impl BoundServer {
         let names = || names.iter().copied().chain([""]);
         for name in names() {
             health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+        }
+        if result.is_ok() {
+            tokio::time::sleep(config.shutdown_delay).await;
         }
         accepting.shutdown().await;
         // Whoever watches has been told; a watch has no end of its own, and would be waited for.

@@ -37,15 +37,8 @@ impl TemplateError {
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            template,
-            message,
-            offset,
-        } = self;
-        write!(
-            f,
-            "invalid path template `{template}` at byte {offset}: {message}"
-        )
+        let Self { template, message, offset } = self;
+        write!(f, "invalid path template `{template}` at byte {offset}: {message}")
     }
 }
 
@@ -77,13 +70,7 @@ struct Conflict {
 impl RouteConflict {
     pub(crate) fn new(method: &str, template: Template, existing: Template) -> Self {
         let method = method.to_owned();
-        Self {
-            inner: Box::new(Conflict {
-                method,
-                template,
-                existing,
-            }),
-        }
+        Self { inner: Box::new(Conflict { method, template, existing }) }
     }
 
     /// The HTTP method both were given for.
@@ -104,11 +91,7 @@ impl RouteConflict {
 
 impl fmt::Display for RouteConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Conflict {
-            method,
-            template,
-            existing,
-        } = &*self.inner;
+        let Conflict { method, template, existing } = &*self.inner;
         write!(
             f,
             "{method} `{template}` matches the same requests as {method} `{existing}`: change the method, a literal or \

@@ -16,12 +16,8 @@ pub(crate) fn expand(
         let pattern = template.segments.get(range).unwrap_or_default();
         let name = variable.to_string();
         let value = value(&name);
-        push_variable(variable, pattern, value.as_deref(), &mut out).map_err(|message| {
-            ExpandError {
-                variable: Some(name),
-                message,
-            }
-        })?;
+        push_variable(variable, pattern, value.as_deref(), &mut out)
+            .map_err(|message| ExpandError { variable: Some(name), message })?;
     }
     push_unbound(template.segments.get(written..), &mut out)?;
     if out.is_empty() {
@@ -39,10 +35,7 @@ fn push_unbound(segments: Option<&[Segment]>, out: &mut String) -> Result<(), Ex
         let Segment::Literal(text) = segment else {
             let message = "the template has a wildcard outside of any variable, so no value can fill it: \
                            write `{field}` or `{field=**}` for it";
-            return Err(ExpandError {
-                variable: None,
-                message: message.to_owned(),
-            });
+            return Err(ExpandError { variable: None, message: message.to_owned() });
         };
         push_segment(text, out);
     }
@@ -59,42 +52,26 @@ fn push_variable(
     if value.is_empty() {
         return Err("is empty: set the field".to_owned());
     }
-    let parts: Vec<&str> = if variable.is_multi_segment() {
-        value.split('/').collect()
-    } else {
-        vec![value]
-    };
+    let parts: Vec<&str> = if variable.is_multi_segment() { value.split('/').collect() } else { vec![value] };
     if parts.iter().any(|part| matches!(*part, "." | "..")) {
-        return Err(format!(
-            "is `{value}`: a segment `.` or `..` would be removed on the way"
-        ));
+        return Err(format!("is `{value}`: a segment `.` or `..` would be removed on the way"));
     }
     let misfit = || format!("is `{value}`, which does not fit `{}`", Pattern(pattern));
 
     let rest = pattern.iter().position(|segment| *segment == Segment::Rest);
     let (head, tail) = match rest {
-        Some(rest) => (
-            pattern.get(..rest).unwrap_or_default(),
-            pattern.get(rest + 1..).unwrap_or_default(),
-        ),
+        Some(rest) => (pattern.get(..rest).unwrap_or_default(), pattern.get(rest + 1..).unwrap_or_default()),
         None => (pattern, [].as_slice()),
     };
-    let middle = parts
-        .len()
-        .checked_sub(head.len() + tail.len())
-        .ok_or_else(misfit)?;
+    let middle = parts.len().checked_sub(head.len() + tail.len()).ok_or_else(misfit)?;
     if rest.is_none() && middle > 0 {
         return Err(misfit());
     }
-    let expected = (head.iter().map(Some))
-        .chain(std::iter::repeat_n(None, middle))
-        .chain(tail.iter().map(Some));
+    let expected = (head.iter().map(Some)).chain(std::iter::repeat_n(None, middle)).chain(tail.iter().map(Some));
     for (part, expected) in parts.into_iter().zip(expected) {
         match expected {
             // The literal is written, not the part: in the part an escaped slash is spelled out.
-            Some(Segment::Literal(text)) if is_literal(part, text, variable) => {
-                push_segment(text, out)
-            }
+            Some(Segment::Literal(text)) if is_literal(part, text, variable) => push_segment(text, out),
             Some(Segment::Literal(_)) => return Err(misfit()),
             Some(Segment::Any) if part.is_empty() => return Err(misfit()),
             _ => push_segment(part, out),

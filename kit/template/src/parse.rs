@@ -19,28 +19,11 @@ use crate::{Segment, Template, TemplateError, Variable};
 const MAX_SEGMENTS: usize = 128;
 
 pub(crate) fn parse(text: &str) -> Result<Template, TemplateError> {
-    let mut parser = Parser {
-        text,
-        at: 0,
-        segments: Vec::new(),
-        variables: Vec::new(),
-    };
+    let mut parser = Parser { text, at: 0, segments: Vec::new(), variables: Vec::new() };
     let verb = parser.template()?;
-    let Parser {
-        segments,
-        variables,
-        ..
-    } = parser;
-    let variables = variables
-        .into_iter()
-        .map(|(path, range)| Variable::new(path, range, &segments))
-        .collect();
-    Ok(Template {
-        source: text.to_owned(),
-        segments,
-        verb,
-        variables,
-    })
+    let Parser { segments, variables, .. } = parser;
+    let variables = variables.into_iter().map(|(path, range)| Variable::new(path, range, &segments)).collect();
+    Ok(Template { source: text.to_owned(), segments, verb, variables })
 }
 
 struct Parser<'t> {
@@ -70,9 +53,7 @@ impl<'t> Parser<'t> {
                 Some('/') => self.at += 1,
                 Some(':') => return self.verb().map(Some),
                 Some('}') => {
-                    return Err(
-                        self.fail("this `}` closes no variable: remove it or open one with `{`")
-                    );
+                    return Err(self.fail("this `}` closes no variable: remove it or open one with `{`"));
                 }
                 Some(_) => {
                     return Err(self.fail("a variable takes a whole segment: put a `/` here"));
@@ -104,15 +85,11 @@ impl<'t> Parser<'t> {
         match self.peek() {
             // The template's own variables are not read as segments, so this one stands in a pattern.
             Some('{') => self.nested(),
-            None if self.text.ends_with('/') => self.fail_at(
-                self.at.saturating_sub(1),
-                "a template does not end with `/`: remove it",
-            ),
-            None | Some('}') => {
-                self.fail("a segment is missing: write a literal, `*` or `**` here")
+            None if self.text.ends_with('/') => {
+                self.fail_at(self.at.saturating_sub(1), "a template does not end with `/`: remove it")
             }
-            Some(_) => self
-                .fail("a segment is empty: write a literal, `*` or `**` here, or remove the `/`"),
+            None | Some('}') => self.fail("a segment is missing: write a literal, `*` or `**` here"),
+            Some(_) => self.fail("a segment is empty: write a literal, `*` or `**` here, or remove the `/`"),
         }
     }
 
@@ -128,10 +105,7 @@ impl<'t> Parser<'t> {
             return Err(self.fail_at(start, message));
         }
         if self.segments.len() >= MAX_SEGMENTS {
-            return Err(self.fail_at(
-                start,
-                &format!("a template has at most {MAX_SEGMENTS} segments: shorten it"),
-            ));
+            return Err(self.fail_at(start, &format!("a template has at most {MAX_SEGMENTS} segments: shorten it")));
         }
         self.segments.push(segment);
         Ok(())
@@ -156,18 +130,13 @@ impl<'t> Parser<'t> {
                 return Err(self.nested());
             }
             Some(':') => {
-                return Err(
-                    self.fail("a verb can't stand inside of a variable: close the variable first")
-                );
+                return Err(self.fail("a verb can't stand inside of a variable: close the variable first"));
             }
             Some(_) => return Err(self.fail("a variable goes on with `.`, `=` or `}`")),
             None => return Err(self.fail_at(open, "this variable has no end: close it with `}`")),
         }
         if self.variables.iter().any(|(bound, _)| *bound == path) {
-            let message = format!(
-                "the field `{}` is bound twice: remove one of the variables",
-                path.join(".")
-            );
+            let message = format!("the field `{}` is bound twice: remove one of the variables", path.join("."));
             return Err(self.fail_at(open, &message));
         }
         self.variables.push((path, start..self.segments.len()));
@@ -177,16 +146,10 @@ impl<'t> Parser<'t> {
     fn field_path(&mut self) -> Result<Vec<String>, TemplateError> {
         let mut path = Vec::new();
         loop {
-            if !self
-                .peek()
-                .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-            {
+            if !self.peek().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') {
                 return Err(self.fail("a field name is missing: it starts with a letter or `_`"));
             }
-            path.push(
-                self.take_while(|c| c.is_ascii_alphanumeric() || c == '_')
-                    .to_owned(),
-            );
+            path.push(self.take_while(|c| c.is_ascii_alphanumeric() || c == '_').to_owned());
             if !self.eat('.') {
                 return Ok(path);
             }
@@ -203,17 +166,15 @@ impl<'t> Parser<'t> {
             let start = self.at;
             let part = self.take_while(|c| !matches!(c, '/' | ':' | '{' | '}' | '*'));
             if part.is_empty() {
-                return Err(
-                    self.fail("a verb is missing after the colon: name it or remove the colon")
-                );
+                return Err(self.fail("a verb is missing after the colon: name it or remove the colon"));
             }
             verb.push_str(&self.literal(part, start)?);
         }
         match self.peek() {
             None => Ok(verb),
-            Some('/') => Err(self.fail(
-                "a verb stands at the end of a template: move it there, or write `%3A` for a colon",
-            )),
+            Some('/') => {
+                Err(self.fail("a verb stands at the end of a template: move it there, or write `%3A` for a colon"))
+            }
             Some(_) => Err(self.fail("a verb is plain text: remove this character")),
         }
     }
@@ -223,8 +184,7 @@ impl<'t> Parser<'t> {
         if let Some((offset, char)) = text.char_indices().find(|(_, c)| !may_stand_in_path(*c)) {
             let mut escaped = String::new();
             percent::encode(char.encode_utf8(&mut [0; 4]), "", &mut escaped);
-            let message =
-                format!("{char:?} can't stand in a URL path: remove it or write `{escaped}`");
+            let message = format!("{char:?} can't stand in a URL path: remove it or write `{escaped}`");
             return Err(self.fail_at(start + offset, &message));
         }
         if let Some(offset) = percent::first_bad_escape(text) {
@@ -233,10 +193,7 @@ impl<'t> Parser<'t> {
         }
         match percent::decode_text(text, Slash::Plain) {
             Some(decoded) => Ok(decoded.into_owned()),
-            None => Err(self.fail_at(
-                start,
-                "these escapes are not UTF-8 once decoded: escape UTF-8 text only",
-            )),
+            None => Err(self.fail_at(start, "these escapes are not UTF-8 once decoded: escape UTF-8 text only")),
         }
     }
 
@@ -268,19 +225,12 @@ impl<'t> Parser<'t> {
     }
 
     fn fail_at(&self, offset: usize, message: &str) -> TemplateError {
-        TemplateError {
-            template: self.text.to_owned(),
-            message: message.to_owned(),
-            offset,
-        }
+        TemplateError { template: self.text.to_owned(), message: message.to_owned(), offset }
     }
 }
 
 /// `pchar` of RFC 3986, section 3.3, without the colon and the star, which mean something in a template.
 fn may_stand_in_path(char: char) -> bool {
     u8::try_from(char).is_ok_and(percent::is_unreserved)
-        || matches!(
-            char,
-            '%' | '!' | '$' | '&' | '\'' | '(' | ')' | '+' | ',' | ';' | '=' | '@'
-        )
+        || matches!(char, '%' | '!' | '$' | '&' | '\'' | '(' | ')' | '+' | ',' | ';' | '=' | '@')
 }

@@ -13,12 +13,10 @@ pub(crate) enum Slash {
 
 /// The offset of the first `%` that two hexadecimal digits do not follow.
 pub(crate) fn first_bad_escape(text: &str) -> Option<usize> {
-    text.match_indices('%')
-        .map(|(offset, _)| offset)
-        .find(|offset| {
-            let after = text.as_bytes().get(offset + 1..).unwrap_or_default();
-            split_escape(after).is_none()
-        })
+    text.match_indices('%').map(|(offset, _)| offset).find(|offset| {
+        let after = text.as_bytes().get(offset + 1..).unwrap_or_default();
+        split_escape(after).is_none()
+    })
 }
 
 /// Decodes once; a broken escape stays as it is, because callers refuse those before.
@@ -56,9 +54,7 @@ pub(crate) fn decode_text(text: &str, slash: Slash) -> Option<Cow<'_, str>> {
 
 /// Appends `text` with every byte escaped that is neither unreserved (RFC 3986, section 2.3) nor in `safe`.
 pub(crate) fn encode(text: &str, safe: &str, out: &mut String) {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
-    ];
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     for byte in text.bytes() {
         if is_unreserved(byte) || safe.as_bytes().contains(&byte) {
             out.push(char::from(byte));
@@ -84,11 +80,7 @@ fn split_escape(after_percent: &[u8]) -> Option<Escape<'_>> {
     let [high, low, after @ ..] = after_percent else {
         return None;
     };
-    Some(Escape {
-        byte: hex(*high)? << 4 | hex(*low)?,
-        digits: [*high, *low],
-        after,
-    })
+    Some(Escape { byte: hex(*high)? << 4 | hex(*low)?, digits: [*high, *low], after })
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -29,16 +29,9 @@ pub struct Variable {
 impl Variable {
     pub(crate) fn new(path: Vec<String>, range: Range<usize>, segments: &[Segment]) -> Self {
         // Everything up to `**` has a fixed place seen from the front, everything behind it only from the back.
-        let rest = segments
-            .iter()
-            .position(|segment| *segment == Segment::Rest)
-            .unwrap_or(segments.len());
+        let rest = segments.iter().position(|segment| *segment == Segment::Rest).unwrap_or(segments.len());
         let edge = |index: usize| {
-            if index <= rest {
-                Edge::Front(index)
-            } else {
-                Edge::Back(segments.len() - index)
-            }
+            if index <= rest { Edge::Front(index) } else { Edge::Back(segments.len() - index) }
         };
         let pattern = segments.get(range.clone()).unwrap_or_default();
         Self {
@@ -141,13 +134,9 @@ impl Edge {
 }
 
 fn nth_slash(body: &str, nth: usize) -> Option<usize> {
-    body.match_indices('/')
-        .nth(nth.checked_sub(1)?)
-        .map(|(offset, _)| offset)
+    body.match_indices('/').nth(nth.checked_sub(1)?).map(|(offset, _)| offset)
 }
 
 fn nth_slash_from_end(body: &str, nth: usize) -> Option<usize> {
-    body.rmatch_indices('/')
-        .nth(nth.checked_sub(1)?)
-        .map(|(offset, _)| offset)
+    body.rmatch_indices('/').nth(nth.checked_sub(1)?).map(|(offset, _)| offset)
 }

@@ -98,10 +98,7 @@ pub struct Match<'r, 'p, T> {
 impl<T> Router<T> {
     /// A router that finds nothing yet.
     pub fn new() -> Self {
-        Self {
-            routes: Vec::new(),
-            methods: BTreeMap::new(),
-        }
+        Self { routes: Vec::new(), methods: BTreeMap::new() }
     }
 
     /// Adds a route.
@@ -119,23 +116,10 @@ impl<T> Router<T> {
     /// assert!(router.insert("PUT", Template::parse("/books/{id}")?, 3).is_ok());
     /// # Ok::<(), kit_template::TemplateError>(())
     /// ```
-    pub fn insert(
-        &mut self,
-        method: &str,
-        template: Template,
-        value: T,
-    ) -> Result<(), RouteConflict> {
-        let slot = self
-            .methods
-            .entry(method.to_owned())
-            .or_default()
-            .slot(&template);
+    pub fn insert(&mut self, method: &str, template: Template, value: T) -> Result<(), RouteConflict> {
+        let slot = self.methods.entry(method.to_owned()).or_default().slot(&template);
         if let Some(existing) = slot.and_then(|index| self.routes.get(index)) {
-            return Err(RouteConflict::new(
-                method,
-                template,
-                existing.template.clone(),
-            ));
+            return Err(RouteConflict::new(method, template, existing.template.clone()));
         }
         *slot = Some(self.routes.len());
         self.routes.push(Route { template, value });
@@ -162,33 +146,19 @@ impl<T> Router<T> {
         if let Some(offset) = percent::first_bad_escape(path) {
             return Found::BadPath(PathError(PathProblem::BadEscape { offset }));
         }
-        let own = self
-            .methods
-            .get(method)
-            .and_then(|routes| routes.find(body));
+        let own = self.methods.get(method).and_then(|routes| routes.find(body));
         let hit = own.or_else(|| self.methods.get(ANY_METHOD)?.find(body));
         if let Some(hit) = hit
             && let Some(route) = self.routes.get(hit.route)
         {
             return match bind(&route.template, hit.body) {
-                Ok(variables) => Found::Match(Match {
-                    value: &route.value,
-                    template: &route.template,
-                    variables,
-                }),
+                Ok(variables) => Found::Match(Match { value: &route.value, template: &route.template, variables }),
                 Err(error) => Found::BadPath(error),
             };
         }
-        let others = self
-            .methods
-            .iter()
-            .filter(|(_, routes)| routes.find(body).is_some());
+        let others = self.methods.iter().filter(|(_, routes)| routes.find(body).is_some());
         let allowed: Vec<&str> = others.map(|(method, _)| method.as_str()).collect();
-        if allowed.is_empty() {
-            Found::NotFound
-        } else {
-            Found::MethodNotAllowed(allowed)
-        }
+        if allowed.is_empty() { Found::NotFound } else { Found::MethodNotAllowed(allowed) }
     }
 }
 
@@ -198,29 +168,13 @@ impl<T> Default for Router<T> {
     }
 }
 
-fn bind<'r, 'p>(
-    template: &'r Template,
-    body: &'p str,
-) -> Result<Vec<(&'r Variable, Cow<'p, str>)>, PathError> {
+fn bind<'r, 'p>(template: &'r Template, body: &'p str) -> Result<Vec<(&'r Variable, Cow<'p, str>)>, PathError> {
     let bound = template.variables().iter().map(|variable| {
         // A `**` that matches nothing may begin behind its own end; it is empty all the same.
-        let raw = body
-            .get(variable.start().begin(body)..variable.end().finish(body))
-            .unwrap_or_default();
-        let slash = if variable.is_multi_segment() {
-            Slash::Separator
-        } else {
-            Slash::Plain
-        };
-        let not_utf8 = || {
-            PathError(PathProblem::NotUtf8 {
-                variable: variable.to_string(),
-            })
-        };
-        Ok((
-            variable,
-            percent::decode_text(raw, slash).ok_or_else(not_utf8)?,
-        ))
+        let raw = body.get(variable.start().begin(body)..variable.end().finish(body)).unwrap_or_default();
+        let slash = if variable.is_multi_segment() { Slash::Separator } else { Slash::Plain };
+        let not_utf8 = || PathError(PathProblem::NotUtf8 { variable: variable.to_string() });
+        Ok((variable, percent::decode_text(raw, slash).ok_or_else(not_utf8)?))
     });
     bound.collect()
 }
@@ -256,10 +210,7 @@ impl Methodless {
         let try_root = |root: &Node, body: &'p str| {
             // `/` has no segments, while `/a/` has two: `a` and an empty one.
             let segments = (!body.is_empty()).then_some(body);
-            Some(Hit {
-                route: root.find(segments)?,
-                body,
-            })
+            Some(Hit { route: root.find(segments)?, body })
         };
         // The longest verb first: of `:drop` and `:cache:drop` the second says more about the path.
         (1..=self.verb_colons)

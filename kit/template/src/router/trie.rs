@@ -44,14 +44,10 @@ impl Node {
     }
 
     fn literal_slot(&mut self, text: &str) -> &mut Node {
-        let index = match self
-            .literals
-            .binary_search_by(|(known, _)| known.as_str().cmp(text))
-        {
+        let index = match self.literals.binary_search_by(|(known, _)| known.as_str().cmp(text)) {
             Ok(index) => index,
             Err(index) => {
-                self.literals
-                    .insert(index, (text.to_owned(), Node::default()));
+                self.literals.insert(index, (text.to_owned(), Node::default()));
                 index
             }
         };
@@ -59,17 +55,11 @@ impl Node {
     }
 
     fn rest_slot(&mut self, tail: Vec<String>) -> &mut Option<usize> {
-        let index = self
-            .rests
-            .iter()
-            .position(|rest| rest.tail == tail)
-            .unwrap_or_else(|| {
-                let index = self
-                    .rests
-                    .partition_point(|rest| rest.tail.len() >= tail.len());
-                self.rests.insert(index, Rest { tail, route: None });
-                index
-            });
+        let index = self.rests.iter().position(|rest| rest.tail == tail).unwrap_or_else(|| {
+            let index = self.rests.partition_point(|rest| rest.tail.len() >= tail.len());
+            self.rests.insert(index, Rest { tail, route: None });
+            index
+        });
         &mut self.rests[index].route
     }
 
@@ -103,18 +93,12 @@ impl Node {
             return None;
         }
         let text = percent::decode(segment, Slash::Plain);
-        let index = self
-            .literals
-            .binary_search_by(|(known, _)| known.as_bytes().cmp(&text))
-            .ok()?;
+        let index = self.literals.binary_search_by(|(known, _)| known.as_bytes().cmp(&text)).ok()?;
         self.literals.get(index).map(|(_, node)| node)
     }
 
     fn find_rest(&self, left: Option<&str>) -> Option<usize> {
-        self.rests
-            .iter()
-            .find(|rest| ends_with(left, &rest.tail))
-            .and_then(|rest| rest.route)
+        self.rests.iter().find(|rest| ends_with(left, &rest.tail)).and_then(|rest| rest.route)
     }
 }
 

@@ -1,10 +1,7 @@
 //! Routing is on the way of every request: these tests hold it to the allocations it needs.
 //!
 //! A binary of its own, because it replaces the allocator.
-#![allow(
-    unsafe_code,
-    reason = "an allocator can't be counted without implementing one"
-)]
+#![allow(unsafe_code, reason = "an allocator can't be counted without implementing one")]
 #![allow(clippy::unwrap_used)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -36,17 +33,9 @@ static ALLOCATOR: Counting = Counting;
 
 fn router() -> Router<u32> {
     let mut router = Router::new();
-    let texts = [
-        "/v1/books",
-        "/v1/books/new",
-        "/v1/books/{id}",
-        "/v1/books/{id}:archive",
-        "/v1/{name=**}/pages",
-    ];
+    let texts = ["/v1/books", "/v1/books/new", "/v1/books/{id}", "/v1/books/{id}:archive", "/v1/{name=**}/pages"];
     for (text, value) in texts.into_iter().zip(0..) {
-        router
-            .insert("GET", Template::parse(text).unwrap(), value)
-            .unwrap();
+        router.insert("GET", Template::parse(text).unwrap(), value).unwrap();
     }
     router
 }
@@ -55,11 +44,7 @@ fn allocations(router: &Router<u32>, path: &str, route: Option<u32>) -> usize {
     let before = COUNT.get();
     let found = router.find("GET", path);
     let count = COUNT.get() - before;
-    let value = if let Found::Match(found) = &found {
-        Some(*found.value)
-    } else {
-        None
-    };
+    let value = if let Found::Match(found) = &found { Some(*found.value) } else { None };
     assert_eq!(value, route, "{path}: {found:?}");
     count
 }

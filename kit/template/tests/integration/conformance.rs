@@ -9,14 +9,8 @@ use crate::router;
 
 /// Cases on which gateways disagree and the kit takes the other side, with the reason.
 const DIVERGENCES: [(&str, &str); 2] = [
-    (
-        "route.095",
-        "http.proto says a `%2F` in a multi-segment variable is left unchanged, so `%2f` keeps its case",
-    ),
-    (
-        "route.099",
-        "http.proto says `**` matches zero or more segments, so it does so before a verb as well",
-    ),
+    ("route.095", "http.proto says a `%2F` in a multi-segment variable is left unchanged, so `%2f` keeps its case"),
+    ("route.099", "http.proto says `**` matches zero or more segments, so it does so before a verb as well"),
 ];
 
 fn cases(key: &str) -> Vec<Value> {
@@ -25,9 +19,7 @@ fn cases(key: &str) -> Vec<Value> {
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("{key} in {value}"))
+    value[key].as_str().unwrap_or_else(|| panic!("{key} in {value}"))
 }
 
 /// The set's notation: -1 is the end of the path.
@@ -51,12 +43,10 @@ fn check_template(case: &Value) -> Result<(), String> {
         Segment::Rest => "**",
     });
     let segments = Value::from(segments.collect::<Vec<_>>());
-    let variables = template.variables().iter().map(|variable| {
-        (
-            variable.to_string(),
-            Value::from(vec![edge(variable.start()), edge(variable.end())]),
-        )
-    });
+    let variables = template
+        .variables()
+        .iter()
+        .map(|variable| (variable.to_string(), Value::from(vec![edge(variable.start()), edge(variable.end())])));
     let variables = Value::Object(variables.collect());
     let verb = template.verb().unwrap_or_default();
     if segments != case["segments"] || variables != case["vars"] || verb != text(case, "verb") {
@@ -69,24 +59,9 @@ fn check_template(case: &Value) -> Result<(), String> {
 }
 
 fn check_route(case: &Value) -> Result<(), String> {
-    let pair = |pair: &Value| {
-        (
-            pair[0].as_str().unwrap().to_owned(),
-            pair[1].as_str().unwrap().to_owned(),
-        )
-    };
-    let routes: Vec<_> = case["routes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(pair)
-        .collect();
-    let router = router(
-        &routes
-            .iter()
-            .map(|(method, text)| (method.as_str(), text.as_str()))
-            .collect::<Vec<_>>(),
-    );
+    let pair = |pair: &Value| (pair[0].as_str().unwrap().to_owned(), pair[1].as_str().unwrap().to_owned());
+    let routes: Vec<_> = case["routes"].as_array().unwrap().iter().map(pair).collect();
+    let router = router(&routes.iter().map(|(method, text)| (method.as_str(), text.as_str())).collect::<Vec<_>>());
     let (method, path) = pair(&case["request"]);
     let found = router.find(&method, &path);
 
@@ -96,10 +71,7 @@ fn check_route(case: &Value) -> Result<(), String> {
     }
     let (value, variables) = match &found {
         Found::Match(found) => {
-            let variables = found
-                .variables
-                .iter()
-                .map(|(variable, value)| (variable.to_string(), value.to_string()));
+            let variables = found.variables.iter().map(|(variable, value)| (variable.to_string(), value.to_string()));
             (Value::from(*found.value), variables.collect())
         }
         _ => (Value::Null, BTreeMap::new()),
@@ -140,12 +112,7 @@ fn requests_route_as_elsewhere() {
 
 #[test]
 fn the_divergences_are_what_their_reasons_say() {
-    let case = |id: &str| {
-        cases("routing")
-            .into_iter()
-            .find(|case| text(case, "id") == id)
-            .unwrap()
-    };
+    let case = |id: &str| cases("routing").into_iter().find(|case| text(case, "id") == id).unwrap();
 
     let kept = router(&[("GET", "/foo/bar/*/{thing.id}/{cat=**}")]);
     let path = case("route.095")["request"][1].as_str().unwrap().to_owned();

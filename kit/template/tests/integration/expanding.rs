@@ -3,21 +3,13 @@
 use crate::template;
 
 fn expand(text: &str, value: &str) -> Result<String, String> {
-    template(text)
-        .expand(|_| Some(value.to_owned()))
-        .map_err(|error| error.to_string())
+    template(text).expand(|_| Some(value.to_owned())).map_err(|error| error.to_string())
 }
 
 #[test]
 fn values_are_escaped_by_the_kind_of_variable() {
-    assert_eq!(
-        expand("/v1/{x}:go", "a/b:c d%é").unwrap(),
-        "/v1/a%2Fb%3Ac%20d%25%C3%A9:go"
-    );
-    assert_eq!(
-        expand("/v1/{x=**}/z", "a/b:c//d").unwrap(),
-        "/v1/a/b%3Ac//d/z"
-    );
+    assert_eq!(expand("/v1/{x}:go", "a/b:c d%é").unwrap(), "/v1/a%2Fb%3Ac%20d%25%C3%A9:go");
+    assert_eq!(expand("/v1/{x=**}/z", "a/b:c//d").unwrap(), "/v1/a/b%3Ac//d/z");
     assert_eq!(expand("/v1/{x=a/*/**}", "a/%2F").unwrap(), "/v1/a/%252F");
     assert_eq!(expand("/caf%C3%A9:a:%2F", "").unwrap(), "/caf%C3%A9:a:%2F");
     assert_eq!(expand("/", "").unwrap(), "/");
@@ -54,12 +46,7 @@ fn a_value_that_does_not_fit_is_named() {
 
 #[test]
 fn a_missing_value_is_named() {
-    let error = template("/{a}/{b.c}")
-        .expand(|name| (name == "a").then(|| "1".to_owned()))
-        .unwrap_err();
+    let error = template("/{a}/{b.c}").expand(|name| (name == "a").then(|| "1".to_owned())).unwrap_err();
     assert_eq!(error.variable(), Some("b.c"));
-    assert_eq!(
-        error.to_string(),
-        "path variable `b.c` has no value: set the field"
-    );
+    assert_eq!(error.to_string(), "path variable `b.c` has no value: set the field");
 }

@@ -11,16 +11,11 @@ pub(crate) struct Hit {
 }
 
 pub(crate) fn find(templates: &[Template], path: &str) -> Option<Hit> {
-    let matching = templates
-        .iter()
-        .enumerate()
-        .filter_map(|(route, template)| {
-            let (rank, variables) = try_route(template, path)?;
-            Some((rank, Hit { route, variables }))
-        });
-    matching
-        .min_by(|(a, _), (b, _)| a.cmp(b))
-        .map(|(_, hit)| hit)
+    let matching = templates.iter().enumerate().filter_map(|(route, template)| {
+        let (rank, variables) = try_route(template, path)?;
+        Some((rank, Hit { route, variables }))
+    });
+    matching.min_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, hit)| hit)
 }
 
 fn try_route(template: &Template, path: &str) -> Option<(Rank, Vec<String>)> {
@@ -28,28 +23,19 @@ fn try_route(template: &Template, path: &str) -> Option<(Rank, Vec<String>)> {
         None => (path, usize::MAX),
         Some(verb) => {
             let last = path.rfind('/')? + 1;
-            let colon = (last..path.len()).find(|at| {
-                path[*at..].starts_with(':') && decode(&path[at + 1..], false) == verb
-            })?;
+            let colon =
+                (last..path.len()).find(|at| path[*at..].starts_with(':') && decode(&path[at + 1..], false) == verb)?;
             (&path[..colon], colon)
         }
     };
-    let parts: Vec<&str> = if path == "/" {
-        Vec::new()
-    } else {
-        path[1..].split('/').collect()
-    };
+    let parts: Vec<&str> = if path == "/" { Vec::new() } else { path[1..].split('/').collect() };
     let borders = align(template.segments(), &parts)?;
-    let rank = template
-        .segments()
-        .iter()
-        .enumerate()
-        .map(|(index, segment)| match segment {
-            Segment::Literal(_) => 1,
-            Segment::Any => 2,
-            // More literals after it: more specific.
-            Segment::Rest => 1000 - (template.segments().len() - index),
-        });
+    let rank = template.segments().iter().enumerate().map(|(index, segment)| match segment {
+        Segment::Literal(_) => 1,
+        Segment::Any => 2,
+        // More literals after it: more specific.
+        Segment::Rest => 1000 - (template.segments().len() - index),
+    });
     let variables = template.variables().iter().map(|variable| {
         let range = variable.range();
         let text = parts[borders[range.start]..borders[range.end]].join("/");
@@ -71,20 +57,12 @@ fn align(segments: &[Segment], parts: &[&str]) -> Option<Vec<usize>> {
             Segment::Rest => true,
         };
         let borders = fits.then(|| align(segments, others)).flatten()?;
-        Some(
-            std::iter::once(0)
-                .chain(borders.into_iter().map(|border| border + count))
-                .collect(),
-        )
+        Some(std::iter::once(0).chain(borders.into_iter().map(|border| border + count)).collect())
     })
 }
 
 /// Knows only the escapes that the generated paths use.
 fn decode(text: &str, multi_segment: bool) -> String {
     let text = text.replace("%61", "a").replace("%3A", ":");
-    if multi_segment {
-        text
-    } else {
-        text.replace("%2f", "/")
-    }
+    if multi_segment { text } else { text.replace("%2f", "/") }
 }

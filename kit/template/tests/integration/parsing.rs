@@ -84,10 +84,7 @@ fn literals_and_verbs_are_decoded_and_the_source_is_kept() {
 fn a_variable_behind_the_rest_is_counted_from_the_back() {
     let parsed = template("/a/**/{x=b/c}/d");
     let variable = &parsed.variables()[0];
-    assert_eq!(
-        (variable.start(), variable.end()),
-        (Edge::Back(3), Edge::Back(1))
-    );
+    assert_eq!((variable.start(), variable.end()), (Edge::Back(3), Edge::Back(1)));
     assert_eq!((variable.start().index(7), variable.end().index(7)), (4, 6));
     assert_eq!((Edge::Front(9).index(2), Edge::Back(9).index(2)), (2, 0));
 }

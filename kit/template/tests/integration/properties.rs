@@ -8,14 +8,8 @@ use crate::model;
 
 /// A template text: segments of a small alphabet, so that random routes and paths meet, with some of them bound.
 fn template_text() -> impl Strategy<Value = String> {
-    let head = prop::collection::vec(
-        select(vec!["a", "a", "a", "b", "%61", "a%3Av", "*", "*"]),
-        0..3,
-    );
-    let rest = prop::option::weighted(
-        0.5,
-        prop::collection::vec(select(vec!["a", "a", "b"]), 0..3),
-    );
+    let head = prop::collection::vec(select(vec!["a", "a", "a", "b", "%61", "a%3Av", "*", "*"]), 0..3);
+    let rest = prop::option::weighted(0.5, prop::collection::vec(select(vec!["a", "a", "b"]), 0..3));
     let verb = select(vec!["", "", "", "", ":v", ":w", ":v:w", ":%61"]);
     (head, rest, verb, any::<Option<[Index; 2]>>()).prop_map(|(mut segments, rest, verb, bound)| {
         if let Some(tail) = rest {
@@ -38,9 +32,7 @@ fn template_text() -> impl Strategy<Value = String> {
 
 fn path() -> impl Strategy<Value = String> {
     let plain = select(vec!["a", "a", "b"]);
-    let odd = select(vec![
-        "c", "", "%61", "a:v", "a%3Av", "b:w", ":v", "a:v:w", "%2f", "b:%61",
-    ]);
+    let odd = select(vec!["c", "", "%61", "a:v", "a%3Av", "b:w", ":v", "a:v:w", "%2f", "b:%61"]);
     let segment = prop_oneof![3 => plain, 1 => odd];
     prop::collection::vec(segment, 1..6).prop_map(|segments| format!("/{}", segments.join("/")))
 }
@@ -51,26 +43,18 @@ fn bound_template() -> impl Strategy<Value = (String, Vec<String>)> {
         .prop_map(|text| text.replace('/', "%2F"))
         .prop_filter("removed on the way", |text| text != "." && text != "..");
     let filled = part.clone().prop_filter("empty", |text| !text.is_empty());
-    let any_text = ".+".prop_filter("removed on the way", |text: &String| {
-        text != "." && text != ".."
-    });
+    let any_text = ".+".prop_filter("removed on the way", |text: &String| text != "." && text != "..");
     let rest = prop::collection::vec(part, 1..4).prop_map(|parts| parts.join("/"));
     let fixed = prop_oneof![
         Just((vec!["lit"], None)),
         any_text.prop_map(|value| (vec!["*"], Some(value))),
-        filled
-            .clone()
-            .prop_map(|value| (vec!["b", "*"], Some(format!("b/{value}")))),
-        (filled.clone(), filled)
-            .prop_map(|(a, b)| (vec!["*", "c", "*"], Some(format!("{a}/c/{b}")))),
+        filled.clone().prop_map(|value| (vec!["b", "*"], Some(format!("b/{value}")))),
+        (filled.clone(), filled).prop_map(|(a, b)| (vec!["*", "c", "*"], Some(format!("{a}/c/{b}")))),
     ];
     let last = prop_oneof![
         Just(None),
-        rest.clone()
-            .prop_filter("empty", |value| !value.is_empty())
-            .prop_map(|value| Some((vec!["**"], Some(value)))),
-        rest.clone()
-            .prop_map(|value| Some((vec!["d", "**"], Some(format!("d/{value}"))))),
+        rest.clone().prop_filter("empty", |value| !value.is_empty()).prop_map(|value| Some((vec!["**"], Some(value)))),
+        rest.clone().prop_map(|value| Some((vec!["d", "**"], Some(format!("d/{value}"))))),
         rest.prop_map(|value| Some((vec!["**", "e"], Some(format!("{value}/e"))))),
         Just(Some((vec!["**", "e"], Some("e".to_owned())))),
     ];

@@ -61,14 +61,16 @@ impl HttpChannel {
         let mut builder = Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new());
         #[cfg(feature = "tls")]
-        let sender = {
+        let sender = if uri.scheme_str() == Some("https") {
             connector.enforce_http(false);
             let tls = config.tls.clone().unwrap_or_default().to_rustls()?;
             let connector = hyper_rustls::HttpsConnectorBuilder::new()
                 .with_tls_config(tls)
-                .https_or_http()
+                .https_only()
                 .enable_all_versions()
                 .wrap_connector(connector);
+            BoxCloneSyncService::new(builder.build(connector).map_err(Source::from))
+        } else {
             BoxCloneSyncService::new(builder.build(connector).map_err(Source::from))
         };
         #[cfg(not(feature = "tls"))]
