@@ -57,7 +57,7 @@ def demo():
         os.environ,
         BOOKDETAILS_HTTP_ADDR=f"127.0.0.1:{d_http}",
         BOOKDETAILS_GRPC_ADDR=f"127.0.0.1:{d_grpc}",
-        BOOKDETAILS_COMMENTS_ADDR=f"grpc://127.0.0.1:{c_grpc}",
+        BOOKDETAILS_COMMENTS_ADDRESS=f"grpc://127.0.0.1:{c_grpc}",
         BOOKCOMMENTS_HTTP_ADDR=f"127.0.0.1:{c_http}",
         BOOKCOMMENTS_GRPC_ADDR=f"127.0.0.1:{c_grpc}",
     )

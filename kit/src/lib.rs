@@ -15,6 +15,15 @@
 //! | one method, its context and messages | [`endpoint`] |
 //! | what stands around methods | [`middleware`], [`layer`] |
 //! | canonical protobuf JSON | [`json`], [`message`] |
+//! | the doors: gRPC and HTTP/JSON | `transport` (features `grpc`, `http`) |
+//! | calling other services | `client` |
+//! | ports, connections, health, stop | `server` (feature `server`) |
+//! | log lines with the ids of their call | [`telemetry`] (feature `log`) |
+//! | the command line of a service | `cli` (feature `cli`) |
+//! | settings from a file and the environment | `config` (feature `config`) |
+//! | one database by its URL | `sql` (feature `sql`) |
+//!
+//! Default features: `grpc`, `http`, `server`, `log`. Others: `tls`, `reflection`, `cli`, `config`, `sql`.
 
 #[cfg(feature = "cli")]
 pub mod cli;

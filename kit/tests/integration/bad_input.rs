@@ -196,7 +196,7 @@ async fn json_that_does_not_fit() {
         (r#"{"tags":[1]}"#, Some("tags")),
         (r#"{"sub":[]}"#, Some("sub")),
         (r#"{"labels":[]}"#, Some("labels")),
-        (r#"{"pickA":"a","pickN":1}"#, Some("choice")),
+        (r#"{"pickA":"a","pickN":1}"#, Some("pickN")),
         (r#"{"name":"a","name":"b"}"#, Some("name")),
         (r#"{"snakeCaseName":"a","snake_case_name":"b"}"#, Some("")),
         (r#"{"d":1e999}"#, Some("")),
@@ -228,9 +228,11 @@ async fn json_that_is_deep() {
     assert_eq!(post(server.http, "/v1/all", &nested(50)).await.status, 200);
     for depth in [200, 100_000] {
         refused(&post(server.http, "/v1/all", &nested(depth)).await, 400, Code::InvalidArgument, "");
-        // Where nobody looks, and as a value of any shape.
+        // Where nobody looks it is skipped, without a stack that could overflow.
+        let unknown = format!("{{\"unknown\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(post(server.http, "/v1/all", &unknown).await.status, 200);
+        // A value of any shape.
         for body in [
-            format!("{{\"unknown\":{}1{}}}", "[".repeat(depth), "]".repeat(depth)),
             format!("{{\"val\":{}1{}}}", "[".repeat(depth), "]".repeat(depth)),
             format!("{{\"meta\":{}1{}}}", "{\"a\":".repeat(depth), "}".repeat(depth)),
             "[".repeat(depth),
@@ -361,6 +363,7 @@ async fn hanging_up_by_http1() {
         dictate: Endpoint::from_fn(CHAT_DICTATE.clone(), move |_, mut lines: Streaming<Line>| {
             let told = told.clone();
             async move {
+                let _gone = OnDrop(told.clone(), "dictate gone");
                 let mut summary = Summary::default();
                 loop {
                     match lines.message().await {
@@ -417,10 +420,12 @@ async fn hanging_up_by_http1() {
     let stream = connect("POST /v1/dictate HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\nc\r\n{\"text\":\"a\"}\r\n1\r\n\n\r\n").await;
     assert_eq!(soon(events.recv()).await, Some("line"));
     drop(stream);
-    // hyper drops the handler, or lets it see the error.
-    if let Ok(event) = tokio::time::timeout(Duration::from_millis(50), events.recv()).await {
-        assert_eq!(event, Some("broken"));
+    // hyper drops the handler, or lets it see the error first.
+    let mut event = soon(events.recv()).await;
+    if event == Some("broken") {
+        event = soon(events.recv()).await;
     }
+    assert_eq!(event, Some("dictate gone"));
     lives(&server).await;
 }
 

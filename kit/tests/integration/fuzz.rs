@@ -233,7 +233,8 @@ proptest! {
     #[test]
     fn any_grpc_path(path in "/[ -~]{0,40}") {
         let Ok(uri) = path.parse::<http::Uri>() else { return Ok(()) };
-        let request = http::Request::post(uri).body(tonic::body::Body::empty()).unwrap();
+        let request = http::Request::post(uri).header("content-type", "application/grpc");
+        let request = request.body(tonic::body::Body::empty()).unwrap();
         let response = run(GRPC.clone().oneshot(request)).unwrap();
         prop_assert_eq!(response.headers().get("grpc-status").map(|s| s.as_bytes()), Some(&b"12"[..]));
     }

@@ -1,7 +1,5 @@
 //! gRPC, by the generated client, by tonic's own, and by bytes.
 
-use std::time::Duration;
-
 use kit::{
     Code, Context, Endpoint, Error, Streaming,
     client::{Channel, ClientConfig},
@@ -156,6 +154,12 @@ async fn messages_over_the_limit_are_refused() {
     clear(client.dictate(&cx, lines).await.unwrap_err(), "1000");
     client.say(&cx, line("4990")).await.unwrap();
     clear(client.say(&cx, line("6000")).await.unwrap_err(), "5000");
+
+    // What is small on the wire counts by what it becomes.
+    let compressing = ClientConfig { compress: true, ..ClientConfig::default() };
+    let compressing = ChatClient::new(&Channel::with_config(&server.grpc_url(), &compressing).unwrap());
+    compressing.say(&cx, line(&"0".repeat(900))).await.unwrap();
+    clear(compressing.say(&cx, line(&"0".repeat(1_000_000))).await.unwrap_err(), "1000");
 
     // The client has a limit too.
     let config = ClientConfig { max_response_size: 100, ..ClientConfig::default() };
@@ -367,5 +371,4 @@ async fn well_known_types_and_maps_survive_the_wire() {
     };
     use crate::echo::proto::tc::v1::Echo as _;
     assert_eq!(client.post_all(&Context::background(), sent.clone()).await.unwrap(), sent);
-    let _ = Duration::ZERO;
 }

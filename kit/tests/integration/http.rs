@@ -454,6 +454,10 @@ impl Extra for Library {
         Ok(request)
     }
 
+    async fn cover(&self, _cx: &Context, request: AttachRequest) -> Result<AttachRequest, Error> {
+        Ok(request)
+    }
+
     async fn hidden(&self, _cx: &Context, request: DownloadRequest) -> Result<DownloadRequest, Error> {
         Ok(request)
     }
@@ -575,7 +579,11 @@ async fn raw_bytes_in_a_field() {
     for url in [server.http_url(), server.grpc_url()] {
         let client = ExtraClient::new(&Channel::new(&url).unwrap());
         assert_eq!(client.attach(&Context::background(), sent.clone()).await.unwrap(), sent, "{url}");
+        let cover = client.cover(&Context::background(), sent.clone()).await.unwrap();
+        assert_eq!(cover.file, sent.file, "{url}");
     }
+    let answer = request(server.http, "POST", "/v1/cover/x", &["content-type: image/png"], &[0, 255]).await;
+    assert_eq!((answer.header("content-type"), &*answer.body), (Some("image/png"), &[0, 255][..]));
 }
 
 #[tokio::test]
