@@ -56,12 +56,9 @@ fn password(url: &str) -> Option<(&str, &str)> {
     let authority = url.find(['/', '?', '#']).unwrap_or(url.len());
     let colon = url.find(':').filter(|colon| *colon < authority)?;
     let inside = url.get(..authority).and_then(|part| part.rfind('@'));
-    let port = url.get(colon + 1..authority).unwrap_or_default();
-    // An `@` after the authority is a part of the path, unless what should be the port is none:
-    // then the password has a `/`, `?` or `#` that was not escaped. A bracket opens an IPv6
-    // address.
-    let unescaped = !url.starts_with('[') && !port.bytes().all(|byte| byte.is_ascii_digit());
-    let at = inside.or_else(|| url.rfind('@').filter(|_| unescaped)).filter(|at| *at > colon)?;
+    // An `@` after the authority may be a part of the path, or the end of a password with a `/`, `?` or `#` that was not
+    // escaped: it is taken for the latter. A bracket opens an IPv6 address, which has no password.
+    let at = inside.or_else(|| url.rfind('@').filter(|_| !url.starts_with('['))).filter(|at| *at > colon)?;
     Some((url.get(..=colon)?, url.get(at..)?))
 }
 
@@ -103,7 +100,9 @@ mod tests {
             ("mysql://u:p@w@host/x", "mysql://u:***@host/x"),
             ("mysql://u:p/w@host/x", "mysql://u:***@host/x"),
             ("postgres://h/db?user=a&password=b&x=1", "postgres://h/db?user=a&password=***&x=1"),
-            ("http://host:8080/a@b", "http://host:8080/a@b"),
+            ("http://host:8080/a@b", "http://host:***@b"),
+            ("mysql://u:1?2@host/x", "mysql://u:***@host/x"),
+            ("http://host:8080/a", "http://host:8080/a"),
             ("http://[::1]:80/a@b", "http://[::1]:80/a@b"),
             ("http://host/a:b@c", "http://host/a:b@c"),
             ("https://user@host", "https://user@host"),

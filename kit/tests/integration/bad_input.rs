@@ -218,13 +218,7 @@ async fn json_that_does_not_fit() {
 #[tokio::test]
 async fn json_that_is_deep() {
     let server = echo().await;
-    let nested = |depth: usize| {
-        format!(
-            "{}{}",
-            "{\"sub\":{\"child\":".repeat(1),
-            "{\"child\":".repeat(depth) + "{}" + &"}".repeat(depth) + "}}"
-        )
-    };
+    let nested = |depth: usize| format!("{{\"sub\":{}{{}}{}}}", "{\"child\":".repeat(depth), "}".repeat(depth));
     assert_eq!(post(server.http, "/v1/all", &nested(50)).await.status, 200);
     for depth in [200, 100_000] {
         refused(&post(server.http, "/v1/all", &nested(depth)).await, 400, Code::InvalidArgument, "");

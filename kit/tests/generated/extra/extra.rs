@@ -596,6 +596,14 @@ pub trait Extra: ::core::marker::Send + ::core::marker::Sync + 'static {
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<AttachRequest, ::kit::Error>,
     > + ::core::marker::Send;
+    /// Answers the file that was attached, alone.
+    fn cover(
+        &self,
+        cx: &::kit::Context,
+        request: AttachRequest,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<AttachRequest, ::kit::Error>,
+    > + ::core::marker::Send;
     /// Has no HTTP rule.
     fn hidden(
         &self,
@@ -647,6 +655,13 @@ impl<T: Extra + ?Sized> Extra for ::std::sync::Arc<T> {
     ) -> ::core::result::Result<AttachRequest, ::kit::Error> {
         <T as Extra>::attach(self, cx, request).await
     }
+    async fn cover(
+        &self,
+        cx: &::kit::Context,
+        request: AttachRequest,
+    ) -> ::core::result::Result<AttachRequest, ::kit::Error> {
+        <T as Extra>::cover(self, cx, request).await
+    }
     async fn hidden(
         &self,
         cx: &::kit::Context,
@@ -679,6 +694,8 @@ pub struct ExtraEndpoints {
     >,
     /// Takes a file beside a name.
     pub attach: ::kit::Endpoint<AttachRequest, AttachRequest>,
+    /// Answers the file that was attached, alone.
+    pub cover: ::kit::Endpoint<AttachRequest, AttachRequest>,
     /// Has no HTTP rule.
     pub hidden: ::kit::Endpoint<DownloadRequest, DownloadRequest>,
 }
@@ -743,6 +760,16 @@ impl ExtraEndpoints {
                     }
                 },
             ),
+            cover: ::kit::Endpoint::from_fn(
+                ::core::clone::Clone::clone(&EXTRA_COVER),
+                {
+                    let service = ::core::clone::Clone::clone(&service);
+                    move |cx: ::kit::Context, request: AttachRequest| {
+                        let service = ::core::clone::Clone::clone(&service);
+                        async move { Extra::cover(&*service, &cx, request).await }
+                    }
+                },
+            ),
             hidden: ::kit::Endpoint::from_fn(
                 ::core::clone::Clone::clone(&EXTRA_HIDDEN),
                 {
@@ -764,6 +791,7 @@ impl ExtraEndpoints {
             upload: self.upload.with(middleware),
             mirror: self.mirror.with(middleware),
             attach: self.attach.with(middleware),
+            cover: self.cover.with(middleware),
             hidden: self.hidden.with(middleware),
         }
     }
@@ -839,6 +867,7 @@ impl ExtraEndpoints {
             upload: self.upload.layer(&layer),
             mirror: self.mirror.layer(&layer),
             attach: self.attach.layer(&layer),
+            cover: self.cover.layer(&layer),
             hidden: self.hidden.layer(&layer),
         }
     }
@@ -851,6 +880,7 @@ impl ::kit::Endpoints for ExtraEndpoints {
         visitor.client_streaming(&self.upload);
         visitor.bidi_streaming(&self.mirror);
         visitor.unary(&self.attach);
+        visitor.unary(&self.cover);
         visitor.unary(&self.hidden);
     }
     fn connect<C: ::kit::Connect>(connect: &C) -> Self {
@@ -860,6 +890,7 @@ impl ::kit::Endpoints for ExtraEndpoints {
             upload: connect.client_streaming(&EXTRA_UPLOAD),
             mirror: connect.bidi_streaming(&EXTRA_MIRROR),
             attach: connect.unary(&EXTRA_ATTACH),
+            cover: connect.unary(&EXTRA_COVER),
             hidden: connect.unary(&EXTRA_HIDDEN),
         }
     }
@@ -905,6 +936,13 @@ impl Extra for ExtraEndpoints {
         request: AttachRequest,
     ) -> ::core::result::Result<AttachRequest, ::kit::Error> {
         self.attach.call_next(cx, request).await
+    }
+    async fn cover(
+        &self,
+        cx: &::kit::Context,
+        request: AttachRequest,
+    ) -> ::core::result::Result<AttachRequest, ::kit::Error> {
+        self.cover.call_next(cx, request).await
     }
     async fn hidden(
         &self,
@@ -980,6 +1018,13 @@ impl Extra for ExtraClient {
     ) -> ::core::result::Result<AttachRequest, ::kit::Error> {
         self.endpoints.attach.call_next(cx, request).await
     }
+    async fn cover(
+        &self,
+        cx: &::kit::Context,
+        request: AttachRequest,
+    ) -> ::core::result::Result<AttachRequest, ::kit::Error> {
+        self.endpoints.cover.call_next(cx, request).await
+    }
     async fn hidden(
         &self,
         cx: &::kit::Context,
@@ -997,6 +1042,7 @@ pub static EXTRA: ::kit::ServiceInfo = ::kit::ServiceInfo {
         ::kit::Method::from_static(&__EXTRA_UPLOAD),
         ::kit::Method::from_static(&__EXTRA_MIRROR),
         ::kit::Method::from_static(&__EXTRA_ATTACH),
+        ::kit::Method::from_static(&__EXTRA_COVER),
         ::kit::Method::from_static(&__EXTRA_HIDDEN),
     ],
     descriptors: ::core::include_bytes!("descriptors.bin"),
@@ -1103,6 +1149,28 @@ static __EXTRA_ATTACH: ::kit::MethodInfo = ::kit::MethodInfo {
                 template: ::std::borrow::Cow::Borrowed("/v1/attach/{name}"),
                 body: ::kit::RuleBody::Field(::std::borrow::Cow::Borrowed("file")),
                 response_body: ::core::option::Option::None,
+                field_mask: ::core::option::Option::None,
+            },
+        ],
+    ),
+};
+/// What `extra.Extra/Cover` tells of itself.
+pub static EXTRA_COVER: ::kit::Method = ::kit::Method::from_static(&__EXTRA_COVER);
+static __EXTRA_COVER: ::kit::MethodInfo = ::kit::MethodInfo {
+    service: ::std::borrow::Cow::Borrowed("extra.Extra"),
+    name: ::std::borrow::Cow::Borrowed("Cover"),
+    path: ::std::borrow::Cow::Borrowed("/extra.Extra/Cover"),
+    kind: ::kit::MethodKind::Unary,
+    idempotency: ::kit::Idempotency::Unknown,
+    http: ::std::borrow::Cow::Borrowed(
+        &[
+            ::kit::HttpRule {
+                method: ::std::borrow::Cow::Borrowed("POST"),
+                template: ::std::borrow::Cow::Borrowed("/v1/cover/{name}"),
+                body: ::kit::RuleBody::Field(::std::borrow::Cow::Borrowed("file")),
+                response_body: ::core::option::Option::Some(
+                    ::std::borrow::Cow::Borrowed("file"),
+                ),
                 field_mask: ::core::option::Option::None,
             },
         ],
