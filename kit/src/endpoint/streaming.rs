@@ -3,6 +3,10 @@ use std::{
     fmt,
     future::Future as _,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context as TaskContext, Poll},
 };
 
@@ -57,7 +61,15 @@ impl<T: Send + 'static> Streaming<T> {
     /// A sender and the stream of what it sends; the sender waits while `capacity` messages are unread.
     pub fn channel(capacity: usize) -> (Sender<T>, Self) {
         let (sender, mut receiver) = mpsc::channel(capacity.max(1));
-        (Sender(sender), Self::new(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx))))
+        let panicked = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&panicked);
+        let stream = Self::new(futures_util::stream::poll_fn(move |cx| match receiver.poll_recv(cx) {
+            Poll::Ready(None) if seen.swap(false, Ordering::Acquire) => {
+                Poll::Ready(Some(Err(Error::internal("the service failed in the middle of the stream"))))
+            }
+            poll => poll,
+        }));
+        (Sender { sender, panicked }, stream)
     }
 
     /// The next message, or `None` at the end.
@@ -120,13 +132,25 @@ impl<T> fmt::Debug for Streaming<T> {
     }
 }
 
-/// Sends into a [`Streaming`]. The stream ends when all senders are dropped.
+/// Sends into a [`Streaming`]. The stream ends when all senders are dropped; one that is dropped by a panic ends it with
+/// `INTERNAL`, so that what was sent by then is not taken for all.
 #[derive(Debug)]
-pub struct Sender<T>(mpsc::Sender<Result<T, Error>>);
+pub struct Sender<T> {
+    sender: mpsc::Sender<Result<T, Error>>,
+    panicked: Arc<AtomicBool>,
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.panicked.store(true, Ordering::Release);
+        }
+    }
+}
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { sender: self.sender.clone(), panicked: Arc::clone(&self.panicked) }
     }
 }
 
@@ -138,7 +162,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// `CANCELLED` when nobody reads any more.
     pub async fn send(&self, message: Result<T, Error>) -> Result<(), Error> {
-        self.0.send(message).await.map_err(|_| Error::cancelled("the reader of the stream is gone"))
+        self.sender.send(message).await.map_err(|_| Error::cancelled("the reader of the stream is gone"))
     }
 
     /// As [`Sender::send`], for threads that are no tasks.
@@ -147,11 +171,39 @@ impl<T> Sender<T> {
     /// `CANCELLED` when nobody reads any more.
     #[cfg(feature = "cli")]
     pub(crate) fn blocking_send(&self, message: Result<T, Error>) -> Result<(), Error> {
-        self.0.blocking_send(message).map_err(|_| Error::cancelled("the reader of the stream is gone"))
+        self.sender.blocking_send(message).map_err(|_| Error::cancelled("the reader of the stream is gone"))
     }
 
     /// Waits until nobody reads any more.
     pub async fn closed(&self) {
-        self.0.closed().await;
+        self.sender.closed().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Code;
+
+    #[tokio::test]
+    async fn a_producer_that_panics_does_not_look_finished() {
+        let (sender, mut stream) = Streaming::channel(1);
+        let producer = tokio::spawn(async move {
+            sender.send(Ok(1)).await.unwrap();
+            panic!("on purpose");
+        });
+        assert_eq!(stream.message().await.unwrap(), Some(1));
+        assert_eq!(stream.message().await.unwrap_err().code(), Code::Internal);
+        assert!(producer.await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_always_ready_ends_at_its_deadline() {
+        let deadline = Instant::now() + std::time::Duration::from_secs(1);
+        let mut stream = Streaming::from_iter(0..).until(deadline, || Error::deadline_exceeded("over"));
+        assert_eq!(stream.message().await.unwrap(), Some(0));
+        tokio::time::advance(std::time::Duration::from_secs(2)).await;
+        assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);
+        assert_eq!(stream.message().await.unwrap(), None);
     }
 }

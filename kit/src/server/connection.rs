@@ -125,7 +125,8 @@ impl Connections {
             request.map(Body::new)
         });
         let stream = FirstBytes::new(stream, self.header_timeout);
-        let connection = self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection =
+            self.builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
         let mut connection = std::pin::pin!(connection);
         let aged = async {
             match self.max_age {

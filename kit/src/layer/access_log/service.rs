@@ -100,28 +100,45 @@ impl Call {
 
     fn log(&mut self, error: Option<&Error>) {
         self.logged = true;
-        let code = error.map_or(Code::Ok, Error::code).name();
-        let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
-        let transport = self.context.transport().name();
-        let peer = self.context.peer().and_then(|peer| peer.address).map(|address| address.to_string());
-        let peer = peer.as_deref().unwrap_or("-");
-        current::enter(self.ids.clone(), || match error {
-            None => tracing::info!(target: "kit::access", code, duration_ms, transport, peer, "call"),
-            Some(error) => {
-                let text = error.to_log().to_string();
-                match error.class() {
-                    Class::Fault => {
-                        tracing::error!(target: "kit::access", code, duration_ms, transport, peer, error = text, "call")
-                    }
-                    Class::Transient | Class::Rejected => {
-                        tracing::warn!(target: "kit::access", code, duration_ms, transport, peer, error = text, "call");
-                    }
-                    Class::Caller | Class::Cancelled => {
-                        tracing::info!(target: "kit::access", code, duration_ms, transport, peer, error = text, "call");
-                    }
-                }
-            }
+        let call = &*self;
+        // The values are written inside the macros: nothing is measured or formatted for a line that nobody wants.
+        macro_rules! line {
+            ($level:ident, $error:expr) => {
+                tracing::$level!(
+                    target: "kit::access",
+                    code = $error.code().name(),
+                    duration_ms = call.milliseconds(),
+                    transport = call.context.transport().name(),
+                    peer = call.peer(),
+                    error = %$error.to_log(),
+                    "call"
+                )
+            };
+        }
+        current::enter(call.ids.clone(), || match error {
+            None => tracing::info!(
+                target: "kit::access",
+                code = Code::Ok.name(),
+                duration_ms = call.milliseconds(),
+                transport = call.context.transport().name(),
+                peer = call.peer(),
+                "call"
+            ),
+            Some(error) => match error.class() {
+                Class::Fault => line!(error, error),
+                Class::Transient | Class::Rejected => line!(warn, error),
+                Class::Caller | Class::Cancelled => line!(info, error),
+            },
         });
+    }
+
+    fn milliseconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64() * 1e3
+    }
+
+    fn peer(&self) -> String {
+        let address = self.context.peer().and_then(|peer| peer.address);
+        address.map_or_else(|| "-".to_owned(), |address| address.to_string())
     }
 }
 

@@ -59,6 +59,11 @@ impl Target {
         // Names of the `.proto` file, as templates have them; path variables need their value even at its default.
         let whole = Options { proto_names: true, ..Options::default() };
         let sparse = Options { proto_names: true, omit_defaults: true, ..Options::default() };
+        if self.body == RuleBody::All && self.template.variables().is_empty() && as_raw(message).is_none() {
+            // Nothing is to be taken out: no tree is needed.
+            let (path, body) = (self.path_without_variables()?, json::to_vec(message, &sparse)?);
+            return Ok(Sent { path, body: body.into(), content_type: Some("application/json".to_owned()) });
+        }
         let mut tree = json::to_value(message, &sparse)?;
         let full = if self.template.variables().is_empty() { Value::Null } else { json::to_value(message, &whole)? };
         let path = self
