@@ -7,6 +7,7 @@ use crate::{
     transport::{answer_headers, status},
 };
 
+mod broken;
 mod client;
 mod server;
 

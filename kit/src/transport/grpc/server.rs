@@ -7,7 +7,7 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use tonic::{
     body::Body,
@@ -18,7 +18,7 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
-use super::{from_tonic, to_tonic, too_large};
+use super::{broken::Broken, to_tonic, too_large};
 use crate::{
     Endpoint, Endpoints, Error, Message, Metadata, Payload, Request, RequestId, Response, Streaming, Transport,
     VisitEndpoints,
@@ -286,10 +286,6 @@ fn answer_stream<M: Message>(response: Response<Streaming<M>>, id: RequestId) ->
     answer(response, &id).map(|stream| Box::pin(stream.map_err(move |e| to_tonic(e, &shared))) as TonicStream<M>)
 }
 
-fn incoming<M: Message>(stream: tonic::Streaming<M>) -> Streaming<M> {
-    Streaming::new(stream.map(|item| item.map_err(from_tonic)))
-}
-
 struct Unary<Req, Res>(Called<Req, Res>);
 
 impl<Req: Message, Res: Message> GrpcMethod for Unary<Req, Res> {
@@ -330,8 +326,13 @@ impl<Req: Message, Res: Message> GrpcMethod for ClientStreaming<Req, Res> {
         Box::pin(async move {
             let mut grpc = called.grpc::<Req, Res>();
             let called = &called;
+            let broken = &Broken::default();
+            let request = broken.watch(request);
             let service = tower::service_fn(move |request: tonic::Request<tonic::Streaming<Req>>| async move {
-                called.run(request.map(incoming)).await.map(|(response, id)| answer_one(response, &id))
+                called
+                    .run(request.map(|messages| broken.clone().stream(messages)))
+                    .await
+                    .map(|(response, id)| answer_one(response, &id))
             });
             grpc.client_streaming(service, request).await
         })
@@ -346,8 +347,13 @@ impl<Req: Message, Res: Message> GrpcMethod for BidiStreaming<Req, Res> {
         Box::pin(async move {
             let mut grpc = called.grpc::<Req, Res>();
             let called = &called;
+            let broken = &Broken::default();
+            let request = broken.watch(request);
             let service = tower::service_fn(move |request: tonic::Request<tonic::Streaming<Req>>| async move {
-                called.run(request.map(incoming)).await.map(|(response, id)| answer_stream(response, id))
+                called
+                    .run(request.map(|messages| broken.clone().stream(messages)))
+                    .await
+                    .map(|(response, id)| answer_stream(response, id))
             });
             grpc.streaming(service, request).await
         })
