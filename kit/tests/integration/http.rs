@@ -305,6 +305,10 @@ async fn the_documentation_is_served() {
         assert!(document["paths"].get(path).is_some(), "{path}");
     }
     let page = get(server.http, "/docs/").await;
+    // What the page reads, found as a browser finds it.
+    let text = page.text();
+    let document = text.split("data-openapi=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert_eq!(document, "../openapi.json");
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(page.header("content-security-policy").unwrap().contains("default-src 'self'"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
