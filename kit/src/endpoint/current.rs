@@ -2,6 +2,19 @@
 //!
 //! A task-local rather than a span per call: entering a span costs more than most handlers, and a task that is spawned
 //! inside a handler is another task (give it the context by [`scope`]).
+//!
+//! ```
+//! use kit::{Context, endpoint::current::{self, Ids}};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let cx = Context::background();
+//! // A task of its own logs as part of the call that it was spawned for.
+//! let task = tokio::spawn(current::scope(Ids::from(&cx), async { current::get().map(|ids| ids.request_id) }));
+//! assert_eq!(task.await.unwrap(), Some(cx.request_id().clone()));
+//! # });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::future::Future;
 

@@ -7,6 +7,19 @@
 //! others to the hook that was there. A panic that a handler catches itself is silent for that reason.
 //!
 //! Only panics that unwind can be recovered: not with `panic = "abort"`, and not in a task that the handler spawned.
+//!
+//! ```
+//! use kit::{Code, Context, Endpoint, Method, MethodInfo, MethodKind, Request, layer::recover::RecoverLayer};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let method = Method::from(MethodInfo::new("demo.Demo", "Divide", MethodKind::Unary));
+//! let divide = Endpoint::from_fn(method, |_cx: Context, by: i32| async move { Ok(10 / by) }).layer(RecoverLayer::new());
+//! let error = divide.call(Request::new(Context::background(), 0)).await.unwrap_err();
+//! assert_eq!(error.code(), Code::Internal);
+//! # });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod hook;
 mod layer;

@@ -1,4 +1,16 @@
 //! gRPC, by tonic. The one place where its types are known.
+//!
+//! [`Server`](crate::server::Server) does all of this; alone it is a Tower service:
+//!
+//! ```
+//! # use kit::Endpoints;
+//! # fn example(greeter: &impl Endpoints) {
+//! use kit::transport::grpc::{GrpcConfig, GrpcService};
+//!
+//! let service = GrpcService::new(GrpcConfig::default()).service(greeter);
+//! # let _ = service;
+//! # }
+//! ```
 
 use tonic::metadata::MetadataMap;
 

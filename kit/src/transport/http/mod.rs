@@ -2,6 +2,21 @@
 //!
 //! What the standard leaves open is decided in `docs/transcoding.md`. Any HTTP client fits; errors are `google.rpc.Status`
 //! as JSON with the usual HTTP status.
+//!
+//! [`Server`](crate::server::Server) does all of this; alone it is a Tower service:
+//!
+//! ```
+//! # use kit::Endpoints;
+//! # fn example(greeter: &impl Endpoints) -> Result<(), kit::Error> {
+//! use kit::transport::http::{HttpConfig, HttpTransport};
+//!
+//! let config = HttpConfig { max_request_size: 64 * 1024, ..HttpConfig::default() };
+//! let service = HttpTransport::new(config).service(greeter).build()?;
+//! // An axum application may have it as its fallback.
+//! let app: axum::Router = axum::Router::new().fallback_service(service);
+//! # let _ = app;
+//! # Ok(()) }
+//! ```
 
 mod accept;
 mod answer;
