@@ -102,6 +102,10 @@ impl Default for WatchConfig {
 impl Validate for Config {
     fn validate(&self, report: &mut Violations) {
         report.section("database", &self.database);
+        report.section("server", &self.server);
+        report.section("http", &self.http);
+        report.section("grpc", &self.grpc);
+        report.section("log", &self.log);
         report.require(!self.watch.interval.is_zero(), "watch.interval", "is 0, which never rests: the default is 1s");
     }
 }

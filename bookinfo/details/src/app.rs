@@ -44,14 +44,17 @@ impl App {
 
     /// A server for the service on the ports of the settings.
     pub fn server(&self, config: &Config) -> Server {
-        Server::new()
+        let server = Server::new()
             .config(config.server.clone())
             .http_config(config.http.clone())
             .grpc_config(config.grpc.clone())
             .reflection(config.reflection)
-            .http(config.http_addr)
-            .grpc(config.grpc_addr)
-            .service(&self.endpoints)
+            .service(&self.endpoints);
+        if config.http_addr == config.grpc_addr && config.http_addr.port() != 0 {
+            server.shared(config.http_addr)
+        } else {
+            server.http(config.http_addr).grpc(config.grpc_addr)
+        }
     }
 
     /// Closes the connections to the database, after the last call.

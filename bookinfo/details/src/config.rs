@@ -110,6 +110,10 @@ impl Default for CommentsConfig {
 impl Validate for Config {
     fn validate(&self, report: &mut Violations) {
         report.section("database", &self.database);
+        report.section("server", &self.server);
+        report.section("http", &self.http);
+        report.section("grpc", &self.grpc);
+        report.section("log", &self.log);
         report.section("comments", &self.comments);
     }
 }

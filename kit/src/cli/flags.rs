@@ -32,19 +32,19 @@ fn set<M: Message>(message: &mut M, path: &str, text: &str) -> Result<(), Failur
         Ok(_) => return Ok(()),
         Err(error) => error,
     };
-    // A map has no form of its own: the flag says key and value at once.
-    if let Some((key, value)) = text.split_once('=')
-        && bind(message, &format!("{path}[{key}]"), value).is_ok()
-    {
-        return Ok(());
+    match &error {
+        // A map has no form of its own: the flag says key and value at once.
+        BindError::NeedsKey { .. } => match text.split_once('=') {
+            Some((key, value)) => bind(message, &format!("{path}[{key}]"), value).map(drop).map_err(|e| wrong(&e)),
+            None => Err(wrong(&format!("{text:?} has no key: write KEY=VALUE"))),
+        },
+        // A message has none either: it is given as JSON.
+        BindError::Invalid(reason) if reason.needs_fields() => match serde_json::from_str::<Value>(text) {
+            Ok(value) => set_json(message, path, value).map_err(|e| wrong(&e)),
+            Err(e) => Err(wrong(&format!("{text:?} is not JSON: {e}"))),
+        },
+        _ => Err(wrong(&error)),
     }
-    // A message has none either: it is given as JSON.
-    if matches!(error, BindError::Invalid(_))
-        && let Ok(value) = serde_json::from_str::<Value>(text)
-    {
-        return set_json(message, path, value).map_err(|e| wrong(&e));
-    }
-    Err(wrong(&error))
 }
 
 /// Puts JSON at a path: into a list it is added, elsewhere it replaces what was there.

@@ -190,6 +190,10 @@ impl Cli {
             None => format!("grpc://{}", self.grpc_addr),
         };
         let config = client_config(matches)?;
+        #[cfg(feature = "tls")]
+        if config.tls.is_none() && (address.starts_with("https:") || address.starts_with("grpcs:")) {
+            return Err(Failure::Usage(format!("--addr {address}: say by --ca FILE whose certificates to trust")));
+        }
         let channel = Channel::with_config(&address, &config);
         let channel = channel.map_err(|e| Failure::Usage(format!("--addr: {}", e.message())))?;
         Ok((address, channel))

@@ -111,6 +111,8 @@ mod names;
 mod parse;
 mod read;
 mod secret;
+#[cfg(any(feature = "grpc", feature = "http", feature = "log"))]
+mod sections;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -39,7 +39,7 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// The outcome of a call that did not succeed.
 ///
-/// Opaque, and one pointer wide. `Display` shows what the caller may see; [`Error::to_log`] shows all.
+/// Opaque, and one pointer wide. `Display` shows what the caller may see; [`Error::to_log`] and `Debug` show all.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -310,6 +310,10 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            // What `main` prints of the error that it returns.
+            return write!(f, "{}", self.to_log());
+        }
         let inner = &self.0;
         f.debug_struct("Error")
             .field("code", &inner.code)

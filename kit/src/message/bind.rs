@@ -12,6 +12,11 @@ pub enum BindError {
         /// The name, or the part of the path, that is not there.
         name: String,
     },
+    /// The field is a map, and the path has no key.
+    NeedsKey {
+        /// The path of the map.
+        path: String,
+    },
     /// The text is not a value of the field's type, or the field can't be set that way.
     Invalid(ParseError),
 }
@@ -20,6 +25,7 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown { name } => write!(f, "there is no field {name:?}"),
+            Self::NeedsKey { path } => write!(f, "{path} is a map: write {path}[key]"),
             Self::Invalid(error) => error.fmt(f),
         }
     }
@@ -187,7 +193,7 @@ impl VisitField for Binder<'_> {
     ) -> Result<(), BindError> {
         self.enter(field);
         let (Some(key), None) = (self.key, self.rest) else {
-            return Err(invalid(format!("{0} is a map: write {0}[key]", self.bound.path)));
+            return Err(BindError::NeedsKey { path: self.bound.path.clone() });
         };
         self.bound.path.push_str(&format!("[{key}]"));
         let key = K::parse(key).map_err(BindError::Invalid)?;

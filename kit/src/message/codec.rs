@@ -10,18 +10,32 @@ use crate::json::{self, Options, Reader, scalar};
 
 /// Why a text is not a value of the type that the field has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseError(String);
+pub struct ParseError {
+    message: String,
+    needs_fields: bool,
+}
 
 impl ParseError {
+    /// The error of a message that has no form as one text.
+    pub(crate) fn of_message(name: &str) -> Self {
+        let message = format!("{name} is a message: name one of its fields, as in `field.name`");
+        Self { message, needs_fields: true }
+    }
+
+    /// Whether the field is a message that has no form as one text.
+    pub fn needs_fields(&self) -> bool {
+        self.needs_fields
+    }
+
     /// An error that says what was wrong and what is expected.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self { message: message.into(), needs_fields: false }
     }
 }
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 

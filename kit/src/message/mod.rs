@@ -109,7 +109,7 @@ pub trait Message: prost::Message + Default + Clone + PartialEq + Sized + 'stati
     /// Reads the text of a path variable, a query parameter or a flag. Only messages that are one value have such a form.
     fn parse_text(text: &str) -> Result<Self, ParseError> {
         let _ = text;
-        Err(ParseError::new(format!("{} is a message: name one of its fields, as in `field.name`", Self::NAME)))
+        Err(ParseError::of_message(Self::NAME))
     }
 }
 

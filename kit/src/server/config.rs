@@ -58,6 +58,10 @@ impl ServerConfig {
     /// # Errors
     /// `INVALID_ARGUMENT` that names the setting.
     pub fn validate(&self) -> Result<(), Error> {
+        self.check().map_err(|(key, message)| Error::invalid_argument(format!("server.{key} {message}")))
+    }
+
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         let zeros = [
             ("max_connections", self.max_connections == 0),
             ("max_concurrent_streams", self.max_concurrent_streams == 0),
@@ -68,7 +72,7 @@ impl ServerConfig {
             ("max_connection_age", self.max_connection_age.is_some_and(|age| age.is_zero())),
         ];
         match zeros.into_iter().find(|(_, zero)| *zero) {
-            Some((name, _)) => Err(Error::invalid_argument(format!("server.{name} is zero: nothing could be served"))),
+            Some((name, _)) => Err((name, "is zero: nothing could be served".to_owned())),
             None => Ok(()),
         }
     }

@@ -247,6 +247,7 @@ impl BoundServer {
         let _guard = connections.guard();
         let mut accepting = tokio::task::JoinSet::new();
         for listener in listeners {
+            tracing::info!(address = %listener.local_addr(), protocols = listener.protocols().name(), "listening");
             accepting.spawn(listener.accept(connections.clone()));
         }
         let result = tokio::select! {

@@ -21,6 +21,16 @@ pub(super) enum Protocols {
     Both,
 }
 
+impl Protocols {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+            Self::Both => "http, grpc",
+        }
+    }
+}
+
 /// gRPC and gRPC-Web.
 pub(super) fn grpc_app(service: GrpcService, cors: &CorsConfig) -> Result<App, crate::Error> {
     let web = tonic_web::GrpcWebLayer::new().layer(service.clone());

@@ -6,6 +6,9 @@ use tracing::field::{Field, Visit};
 
 use crate::endpoint::current::Ids;
 
+/// What every line says by itself.
+const RESERVED: [&str; 6] = ["timestamp", "level", "target", "message", "request_id", "method"];
+
 /// Writes an event as one JSON object.
 pub(super) fn write(line: &mut Vec<u8>, event: &tracing::Event<'_>, ids: Option<&Ids>) {
     let mut fields = Fields::default();
@@ -25,7 +28,12 @@ pub(super) fn write(line: &mut Vec<u8>, event: &tracing::Event<'_>, ids: Option<
             }
         }
         for (name, value) in &fields.others {
-            map.serialize_entry(name, value)?;
+            // A second member of the same name is no JSON that a log pipeline takes.
+            if RESERVED.contains(name) {
+                map.serialize_entry(&format!("field.{name}"), value)?;
+            } else {
+                map.serialize_entry(name, value)?;
+            }
         }
         map.end()
     };

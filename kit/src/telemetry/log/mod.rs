@@ -59,7 +59,22 @@ impl Default for LogConfig {
     }
 }
 
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 impl LogConfig {
+    /// A word that is no level would be taken for a target, and a log that is silent for a typo is found out at night.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        let parts = || self.level.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let unknown = parts().find(|part| !part.contains('=') && !LEVELS.contains(&part.to_ascii_lowercase().as_str()));
+        let reason = match (unknown, EnvFilter::builder().parse(&self.level)) {
+            (None, Ok(_)) => return Ok(()),
+            (Some(part), _) => format!("{part:?} is no level"),
+            (None, Err(e)) => e.to_string(),
+        };
+        let level = &self.level;
+        Err(("level", format!("{level:?} can't be read: {reason}; use {}, or target=level pairs", LEVELS.join(", "))))
+    }
+
     /// Logs to stdout from now on.
     ///
     /// # Errors
@@ -91,12 +106,8 @@ impl LogConfig {
         S: Subscriber + for<'a> LookupSpan<'a>,
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
-        let filter = EnvFilter::builder().parse(&self.level).map_err(|e| {
-            Error::invalid_argument(format!(
-                "log.level: {:?} can't be read: {e}; use error, warn, info, debug, trace, or target=level pairs",
-                self.level
-            ))
-        })?;
+        self.check().map_err(|(key, message)| Error::invalid_argument(format!("log.{key} {message}")))?;
+        let filter = EnvFilter::new(&self.level);
         let json = match self.format {
             LogFormat::Auto => !io::stdout().is_terminal(),
             LogFormat::Text => false,
@@ -186,6 +197,16 @@ mod tests {
         let text = logged(LogFormat::Text, || tracing::info!(user = "x\ny", "first\nsecond"));
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains("first\\nsecond") && text.contains("user=x\\ny"), "{text}");
+    }
+
+    #[test]
+    fn a_misspelt_level_is_no_target() {
+        for level in ["loud", "wran", "info,wran"] {
+            LogConfig { level: level.into(), ..LogConfig::default() }.check().unwrap_err();
+        }
+        for level in ["WARN", "info,kit::access=warn", "off", "kit=trace"] {
+            LogConfig { level: level.into(), ..LogConfig::default() }.check().unwrap();
+        }
     }
 
     #[test]

@@ -61,6 +61,11 @@ fn from_tonic(mut received: tonic::Status) -> Error {
         None if code == Code::DeadlineExceeded && local => {
             Error::deadline_exceeded("the deadline of the call passed before the service answered")
         }
+        // The bytes of something else, read as a frame.
+        None if not_grpc(received.message()) => {
+            Error::unimplemented("what answers there does not speak gRPC: is it the port for HTTP?")
+                .with_source(received)
+        }
         None if local => Error::new(code, received.message().to_owned()).with_source(received),
         None => Error::new(code, received.message().to_owned()),
     };
@@ -74,6 +79,11 @@ fn from_tonic(mut received: tonic::Status) -> Error {
 fn too_large(message: &str) -> Option<&str> {
     let message = message.strip_prefix("Error, ")?;
     message.contains("message length too large").then_some(message)
+}
+
+/// Whether what was answered was read as a frame and is none: the text is tonic's.
+fn not_grpc(message: &str) -> bool {
+    message.contains("invalid compression flag") && message.contains("while receiving response")
 }
 
 fn expired(received: &tonic::Status) -> bool {

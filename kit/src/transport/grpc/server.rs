@@ -131,6 +131,9 @@ impl Service<http::Request<Body>> for GrpcService {
     }
 }
 
+/// For a person who called the wrong port.
+const NOT_GRPC: &str = r#"{"code":12,"message":"this port speaks gRPC: HTTP/JSON is on another one","details":[]}"#;
+
 /// What is no gRPC is refused before anything runs: a browser lets a page of any origin send other content types without
 /// asking first.
 fn refuse(request: &http::Request<Body>) -> Option<http::Response<Body>> {
@@ -145,7 +148,8 @@ fn refuse(request: &http::Request<Body>) -> Option<http::Response<Body>> {
     } else {
         return None;
     };
-    let mut refusal = http::Response::new(Body::empty());
+    let mut refusal = http::Response::new(Body::new(http_body_util::Full::from(NOT_GRPC)));
+    refusal.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     *refusal.status_mut() = status;
     Some(refusal)
 }

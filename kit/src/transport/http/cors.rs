@@ -28,6 +28,48 @@ pub struct CorsConfig {
     pub expose: Vec<String>,
 }
 
+impl CorsConfig {
+    /// What answers browsers; `None` when nobody may call.
+    pub(crate) fn layer(&self) -> Result<Option<CorsLayer>, Error> {
+        if self.origins.is_empty() {
+            return Ok(None);
+        }
+        let all = self.origins.iter().any(|origin| origin == "*");
+        if all && self.credentials {
+            return Err(Error::invalid_argument(
+                "cors: credentials need named origins: browsers refuse them together with `*`",
+            ));
+        }
+        let origin = if all {
+            AllowOrigin::any()
+        } else {
+            let parse = |origin: &String| {
+                let fits = origin.contains("://") && !origin.ends_with('/');
+                HeaderValue::from_str(origin).ok().filter(|_| fits).ok_or_else(|| {
+                    Error::invalid_argument(format!(
+                        "cors: {origin:?} is not an origin: write it as https://shop.example"
+                    ))
+                })
+            };
+            AllowOrigin::list(self.origins.iter().map(parse).collect::<Result<Vec<_>, _>>()?)
+        };
+        let parse = |name: &String| {
+            HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| Error::invalid_argument(format!("cors: {name:?} is not the name of a header")))
+        };
+        let expose = self.expose.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(
+            CorsLayer::new()
+                .allow_origin(origin)
+                .allow_credentials(self.credentials)
+                .allow_methods(AllowMethods::mirror_request())
+                .allow_headers(AllowHeaders::mirror_request())
+                .expose_headers(ExposeHeaders::list(expose))
+                .max_age(MAX_AGE),
+        ))
+    }
+}
+
 /// How long a browser may keep the answer to a preflight: two hours, the most that Chromium keeps.
 const MAX_AGE: Duration = Duration::from_secs(7200);
 
@@ -35,38 +77,7 @@ const MAX_AGE: Duration = Duration::from_secs(7200);
 const OPTIONS_CALL: &str = "KIT-OPTIONS";
 
 pub(crate) fn around(service: Inner, config: &CorsConfig) -> Result<Inner, Error> {
-    if config.origins.is_empty() {
-        return Ok(service);
-    }
-    let all = config.origins.iter().any(|origin| origin == "*");
-    if all && config.credentials {
-        return Err(Error::invalid_argument(
-            "cors: credentials need named origins: browsers refuse them together with `*`",
-        ));
-    }
-    let origin = if all {
-        AllowOrigin::any()
-    } else {
-        let parse = |origin: &String| {
-            let fits = origin.contains("://") && !origin.ends_with('/');
-            HeaderValue::from_str(origin).ok().filter(|_| fits).ok_or_else(|| {
-                Error::invalid_argument(format!("cors: {origin:?} is not an origin: write it as https://shop.example"))
-            })
-        };
-        AllowOrigin::list(config.origins.iter().map(parse).collect::<Result<Vec<_>, _>>()?)
-    };
-    let parse = |name: &String| {
-        HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| Error::invalid_argument(format!("cors: {name:?} is not the name of a header")))
-    };
-    let expose = config.expose.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    let layer = CorsLayer::new()
-        .allow_origin(origin)
-        .allow_credentials(config.credentials)
-        .allow_methods(AllowMethods::mirror_request())
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(ExposeHeaders::list(expose))
-        .max_age(MAX_AGE);
+    let Some(layer) = config.layer()? else { return Ok(service) };
     let inner = service.map_request(|mut request: http::Request<Body>| {
         if request.method().as_str() == OPTIONS_CALL {
             *request.method_mut() = Method::OPTIONS;

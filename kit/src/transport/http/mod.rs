@@ -92,6 +92,17 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
+    #[cfg(feature = "config")]
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.max_request_size == 0 {
+            return Err(("max_request_size", "is 0: no body fits".to_owned()));
+        }
+        if self.body_timeout.is_zero() {
+            return Err(("body_timeout", "is 0, in which no body can arrive".to_owned()));
+        }
+        self.cors.layer().map(drop).map_err(|e| ("cors", e.message().to_owned()))
+    }
+
     fn json(&self, registry: &crate::json::Registry) -> crate::json::Options {
         crate::json::Options {
             registry: registry.clone(),
