@@ -45,3 +45,7 @@ bench *args:
 # Both demo services in one process.
 demo:
     cargo run --release -p bookinfo
+
+# Profiles under full load: no call may fail. Seconds: ten minutes unless said.
+soak seconds="600":
+    cargo run --release -p kit --features heap,server,log --example soak -- {{seconds}}

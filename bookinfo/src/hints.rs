@@ -8,13 +8,14 @@ pub fn hints(addresses: &Addresses) -> String {
     let details_grpc = reachable(addresses.details_grpc);
     let comments_http = reachable(addresses.comments_http);
     let comments_grpc = reachable(addresses.comments_grpc);
+    let inside = inside(addresses);
     format!(
         "\
 BookInfo runs; Ctrl-C stops it.
 
   details     http://{details_http}    gRPC {details_grpc}    page http://{details_http}/docs/
   comments    http://{comments_http}    gRPC {comments_grpc}    page http://{comments_http}/docs/
-
+{inside}
 Try in another terminal:
 
   curl 'http://{details_http}/v1/detail?id=1'
@@ -28,4 +29,20 @@ The same by gRPC, from the command lines that are made of the .proto files:
   cargo run -q --release -p bookcomments --bin bookcomments -- --addr {comments_grpc} watch --id 1
 "
     )
+}
+
+/// Where to look inside, as far as there is something to look at.
+fn inside(addresses: &Addresses) -> String {
+    let mut text = String::new();
+    for (name, debug, metrics) in [
+        ("details ", addresses.details_debug, addresses.details_metrics),
+        ("comments", addresses.comments_debug, addresses.comments_metrics),
+    ] {
+        let debug = debug.map(|addr| format!("    debug http://{}/debug/", reachable(addr)));
+        let metrics = metrics.map(|addr| format!("    metrics http://{}/metrics", reachable(addr)));
+        if debug.is_some() || metrics.is_some() {
+            text += &format!("  {name}{}{}\n", debug.unwrap_or_default(), metrics.unwrap_or_default());
+        }
+    }
+    text
 }

@@ -13,7 +13,7 @@
 //! config.details.database.url = "sqlite::memory:".to_owned();
 //! config.comments.database.url = "sqlite::memory:".to_owned();
 //!
-//! let bookinfo = BookInfo::start(config).await?;
+//! let bookinfo = BookInfo::start(config, None).await?;
 //! assert_ne!(bookinfo.addresses().details_http.port(), 0);
 //! bookinfo.run(async { /* until this is done */ }).await?;
 //! # Ok(()) }

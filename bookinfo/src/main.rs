@@ -6,12 +6,20 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use bookcommon::{Failure, Surroundings};
 use bookinfo::{BookInfo, Config, hints};
 use clap::Parser;
-use kit::server::shutdown_signal;
+use kit::{server::shutdown_signal, telemetry::spans};
+
+/// How long what is left on the threads may take when all is done.
+const LAST: Duration = Duration::from_secs(1);
+
+/// For heap profiles on the debug port; without this line there are none.
+#[global_allocator]
+static ALLOCATOR: kit::debug::heap::Jemalloc = kit::debug::heap::Jemalloc;
 
 /// Runs both services of BookInfo, details on the ports 5001 (HTTP) and 5002 (gRPC), comments on 5011 and 5012.
 ///
@@ -50,15 +58,20 @@ fn run(args: &Args) -> Result<(), Failure> {
         fs::create_dir_all(folder).map_err(|error| format!("--data-dir {}: {error}", folder.display()))?;
         config.keep_in(folder);
     }
-    config.details.log.init()?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    let log = config.details.log.init_with(spans::layer(tracing::Level::INFO))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(async {
         let asked_to_stop = shutdown_signal();
-        let bookinfo = BookInfo::start(config).await?;
+        let bookinfo = BookInfo::start(config, Some(&log)).await?;
         let mut out = io::stdout();
         writeln!(out, "\n{}", hints(&bookinfo.addresses()))?;
         out.flush()?;
-        bookinfo.run(asked_to_stop).await?;
+        let ended = bookinfo.run(asked_to_stop).await;
         tracing::info!("stopped");
-        Ok(())
-    })
+        log.close().await;
+        ended
+    });
+    // What blocks a thread by now was given its time; the end does not wait for it.
+    runtime.shutdown_timeout(LAST);
+    served
 }

@@ -12,7 +12,8 @@ use std::{
     time::Duration,
 };
 
-use kit::{Context, Endpoint, Error, Middleware, Payload, Request};
+use kit::{Context, Endpoint, Error, LayerInfo, Middleware, Payload, Request};
+use serde_json::Value;
 use tower::{ServiceExt as _, timeout::TimeoutLayer};
 
 mod proto {
@@ -34,13 +35,15 @@ struct CountCalls(Arc<AtomicU64>);
 
 impl Middleware for CountCalls {
     fn apply<Req: Payload, Res: Payload>(&self, endpoint: Endpoint<Req, Res>) -> Endpoint<Req, Res> {
-        let method = endpoint.method().clone();
-        let calls = Arc::clone(&self.0);
-        let counted = endpoint.map_request(move |request: Request<Req>| {
-            calls.fetch_add(1, Ordering::Relaxed);
-            request
-        });
-        Endpoint::new(method, counted)
+        let (calls, shown) = (Arc::clone(&self.0), Arc::clone(&self.0));
+        // What the debug port shows of this layer.
+        let info = LayerInfo::new("count_calls", Value::Null).with_state(move || shown.load(Ordering::Relaxed).into());
+        endpoint.wrap([info], |inner| {
+            inner.map_request(move |request: Request<Req>| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                request
+            })
+        })
     }
 }
 

@@ -18,13 +18,21 @@
 //! | the doors: gRPC and HTTP/JSON | `transport` (features `grpc`, `http`) |
 //! | calling other services | `client` |
 //! | ports, connections, health, stop | `server` (feature `server`) |
-//! | log lines with the ids of their call | [`telemetry`] (feature `log`) |
+//! | background tasks that a stop waits for | [`task`] |
+//! | log lines with the ids of their call, error reports | [`telemetry`] (features `log`, `sentry`) |
+//! | figures for Prometheus | `telemetry::metrics` (feature `metrics`) |
+//! | what hides secrets in what is printed | [`mask`] |
+//! | where the time of a call went | `trace` (feature `trace`), sent by `telemetry::reporter` (features `zipkin`, `otlp`) |
+//! | what is to be seen of a running process | `debug` (features `debug`, `pprof`, `heap`) |
 //! | the command line of a service | `cli` (feature `cli`) |
 //! | settings from a file and the environment | `config` (feature `config`) |
 //! | one database by its URL | `sql` (feature `sql`) |
+//! | answers that are kept for a while, in memory or in Redis | `cache` (features `cache`, `redis`) |
 //!
-//! Default features: `grpc`, `http`, `server`, `log`. Others: `tls`, `reflection`, `cli`, `config`, `sql`.
+//! Default features: `grpc`, `http`, `server`, `log`, `metrics`, `trace`. The others are named above; and `tls`, `reflection`.
 
+#[cfg(feature = "cache")]
+pub mod cache;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(any(feature = "grpc", feature = "http"))]
@@ -33,27 +41,34 @@ pub mod client;
 pub mod codegen;
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "debug")]
+pub mod debug;
 pub mod duration;
 pub mod endpoint;
 pub mod error;
 pub mod json;
 pub mod layer;
+pub mod mask;
 pub mod message;
 pub mod middleware;
 pub mod proto;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod size;
 #[cfg(feature = "sql")]
 pub mod sql;
+pub mod task;
 pub mod telemetry;
+#[cfg(feature = "trace")]
+pub mod trace;
 #[cfg(any(feature = "grpc", feature = "http"))]
 pub mod transport;
 
 #[doc(inline)]
 pub use endpoint::{
-    Connect, Context, Endpoint, EndpointService, Endpoints, HttpRule, Idempotency, Metadata, Method, MethodInfo,
-    MethodKind, Payload, Peer, Request, RequestId, Response, RuleBody, Sender, ServiceInfo, Streaming, Transport,
-    VisitEndpoints,
+    Connect, Context, Endpoint, EndpointService, Endpoints, HttpRule, Idempotency, LayerInfo, Metadata, Method,
+    MethodInfo, MethodKind, Payload, Peer, Request, RequestId, Response, RuleBody, Sender, ServiceInfo, Streaming,
+    Transport, VisitEndpoints,
 };
 #[doc(inline)]
 pub use error::{Class, Code, Error, FieldViolation, Reason};

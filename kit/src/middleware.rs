@@ -29,7 +29,8 @@ pub use standard::{StandardConfig, StandardStack};
 ///
 /// Each middleware costs one erasure of types: about two allocations a call. [`StandardStack`] is one for all it holds.
 pub trait Middleware {
-    /// Puts itself around an endpoint.
+    /// Puts itself around an endpoint: with [`Endpoint::layer`], [`Endpoint::wrap`], or another middleware. An
+    /// [`Endpoint::new`] around it would forget which layers stand inside.
     fn apply<Req: Payload, Res: Payload>(&self, endpoint: Endpoint<Req, Res>) -> Endpoint<Req, Res>;
 
     /// This middleware around these methods only: the generated statics (`&BOOK_DETAILS_DETAIL`), or names (`Detail`, or

@@ -1,7 +1,14 @@
 //! The service with everything around it, made from its settings.
 
-use bookcommon::Failure;
-use kit::{middleware::StandardStack, server::Server, sql::Late};
+use std::time::Duration;
+
+use bookcommon::{Failure, Instruments, observe};
+use kit::{
+    cache::Cached,
+    middleware::StandardStack,
+    server::{Check, Server},
+    sql::Late,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -9,31 +16,45 @@ use crate::{
     service::CommentsService,
 };
 
+/// How long closing the database may take: no call runs any more, so there is only goodbye to be said.
+const CLOSE: Duration = Duration::from_secs(5);
+
 /// The service, ready to be served.
 #[derive(Clone, Debug)]
 pub struct App {
     endpoints: BookCommentsEndpoints,
     comments: Late<SqlComments>,
+    draining: CancellationToken,
+    instruments: Instruments,
 }
 
 impl App {
     /// Puts the service together. A database that is away does not stop it: calls are `UNAVAILABLE` until it is back.
     ///
-    /// When `stop` is cancelled, watching ends.
-    ///
     /// # Errors
     /// When the database refuses us, or is not what it should be.
-    pub async fn build(config: &Config, stop: CancellationToken) -> Result<Self, Failure> {
+    pub async fn build(config: &Config, instruments: Instruments) -> Result<Self, Failure> {
+        let (metrics, telemetry) = (instruments.metrics().clone(), instruments.telemetry());
         let database = config.database.clone();
         let comments = Late::connect(move || {
-            let database = database.clone();
-            async move { SqlComments::connect(&database).await }
+            let (database, metrics) = (database.clone(), metrics.clone());
+            async move {
+                let comments = SqlComments::connect(&database).await?;
+                observe(comments.database(), &metrics);
+                Ok(comments)
+            }
         })
         .await?;
-        let service = CommentsService::new(comments.clone()).with_watch_interval(config.watch.interval).with_stop(stop);
-        let endpoints =
-            BookCommentsEndpoints::new(Audited::new(service)).with(&StandardStack::server(&config.standard));
-        Ok(Self { endpoints, comments })
+        let draining = CancellationToken::new();
+        let lists = Cached::new("lists:", config.cache.open()?, &config.cache);
+        lists.observe(instruments.metrics())?;
+        let service = CommentsService::new(comments.clone())
+            .with_watch_interval(config.watch.interval)
+            .with_cache(lists)
+            .with_stop(draining.clone());
+        let around = StandardStack::server(&config.standard).watched_by(&telemetry);
+        let endpoints = BookCommentsEndpoints::new(Audited::new(service)).with(&around);
+        Ok(Self { endpoints, comments, draining, instruments })
     }
 
     /// One endpoint for each method, with the middleware around it.
@@ -41,14 +62,24 @@ impl App {
         &self.endpoints
     }
 
-    /// A server for the service on the ports of the settings.
+    /// A server for the service on the ports of the settings. It is ready while the database answers; at the stop it ends all
+    /// watching, and closes the database.
     pub fn server(&self, config: &Config) -> Server {
+        let (comments, app) = (self.comments.clone(), self.clone());
+        let database = Check::new("database", move || {
+            let comments = comments.clone();
+            async move { Ok(comments.get()?.database().check().await?) }
+        });
         let server = Server::new()
             .config(config.server.clone())
             .http_config(config.http.clone())
             .grpc_config(config.grpc.clone())
             .reflection(config.reflection)
-            .service(&self.endpoints);
+            .service(&self.endpoints)
+            .check(database)
+            .draining(&self.draining)
+            .on_stop("database", CLOSE, || async move { app.close().await });
+        let server = self.instruments.serve(server, self.instruments.debug());
         if config.http_addr == config.grpc_addr && config.http_addr.port() != 0 {
             server.shared(config.http_addr)
         } else {
@@ -56,7 +87,12 @@ impl App {
         }
     }
 
-    /// Closes the connections to the database, after the last call.
+    /// Waits until the database is there.
+    pub async fn available(&self) {
+        self.comments.available().await;
+    }
+
+    /// Closes the connections to the database, after the last call. A server of this service does it at its stop.
     pub async fn close(&self) {
         if let Ok(comments) = self.comments.get() {
             comments.database().close().await;

@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
-use bookcommon::Settings;
+use bookcommon::{Settings, TelemetryConfig};
 use kit::{
+    cache::CacheConfig,
     config::{Validate, Violations},
     middleware::StandardConfig,
     server::ServerConfig,
@@ -26,6 +27,10 @@ pub const SETTINGS: Settings = Settings {
     local: include_str!("../config/local.yaml"),
     container: include_str!("../config/container.yaml"),
 };
+
+/// Ten seconds: how long the comments that came in through another instance may be missing from a list, where each instance
+/// has a memory of its own. In a shared Redis lists live longer, because every instance changes the same ones.
+const LISTS_TTL: Duration = Duration::from_secs(10);
 
 /// The settings of the service. The defaults are those of a developer's machine, but that nothing is migrated or seeded.
 ///
@@ -51,6 +56,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// How comments are watched.
     pub watch: WatchConfig,
+    /// Where lists of comments are kept, and for how long. Default: in memory, for 10 s.
+    pub cache: CacheConfig,
     /// The chain of middleware around every method.
     pub standard: StandardConfig,
     /// The HTTP/JSON transport.
@@ -63,6 +70,8 @@ pub struct Config {
     pub reflection: bool,
     /// The log.
     pub log: LogConfig,
+    /// Figures, traces, error reports, the debug port. Default: figures on 127.0.0.1:5014, the debug port on 127.0.0.1:5013.
+    pub telemetry: TelemetryConfig,
 }
 
 /// How comments are watched.
@@ -83,12 +92,14 @@ impl Default for Config {
             pid_file: None,
             database: DatabaseConfig::new(repository::DEFAULT_URL),
             watch: WatchConfig::default(),
+            cache: CacheConfig { prefix: "bookcomments:".to_owned(), ttl: LISTS_TTL, ..CacheConfig::default() },
             standard: StandardConfig::default(),
             http: HttpConfig::default(),
             grpc: GrpcConfig::default(),
             server: ServerConfig::default(),
             reflection: false,
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::new(5013, 5014),
         }
     }
 }
@@ -106,6 +117,8 @@ impl Validate for Config {
         report.section("http", &self.http);
         report.section("grpc", &self.grpc);
         report.section("log", &self.log);
+        report.section("telemetry", &self.telemetry);
+        report.section("cache", &self.cache);
         report.require(!self.watch.interval.is_zero(), "watch.interval", "is 0, which never rests: the default is 1s");
     }
 }

@@ -6,10 +6,13 @@ use bookcomments::{
     app::App,
     config::{Config, SETTINGS},
 };
-use bookcommon::{Failure, PidFile, Program};
-use kit::server::shutdown_signal;
-use tokio_util::sync::CancellationToken;
+use bookcommon::{Failure, Instruments, PidFile, Program};
+use kit::{config::Loaded, server::shutdown_signal, telemetry::spans};
 use tracing::field::display;
+
+/// For heap profiles on the debug port; without this line there are none.
+#[global_allocator]
+static ALLOCATOR: kit::debug::heap::Jemalloc = kit::debug::heap::Jemalloc;
 
 const PROGRAM: Program = Program {
     name: "bookcomments-server",
@@ -22,21 +25,18 @@ fn main() -> ExitCode {
     PROGRAM.main(serve)
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
-    config.log.init()?;
+async fn serve(loaded: Loaded<Config>) -> Result<(), Failure> {
+    let config = &loaded.config;
+    let log = config.log.init_with(spans::layer(tracing::Level::INFO))?;
     let asked_to_stop = shutdown_signal();
-    let stop = CancellationToken::new();
-    let app = App::build(&config, stop.clone()).await?;
-    let server = app.server(&config).bind().await?;
     let _pid = PidFile::write(config.pid_file.as_deref())?;
+    let instruments = Instruments::start("comments", config.grpc_addr, &config.telemetry)?;
+    let app = App::build(config, instruments.with_log(&log)?.with_settings(loaded.settings())).await?;
+    let server = app.server(config).bind().await?;
     let (http, grpc) = (server.http_addr().map(display), server.grpc_addr().map(display));
     tracing::info!(http, grpc, "serving");
-    let stopping = async {
-        asked_to_stop.await;
-        stop.cancel();
-    };
-    server.run(stopping).await?;
-    app.close().await;
+    let ended = server.run(asked_to_stop).await;
     tracing::info!("stopped");
-    Ok(())
+    log.close().await;
+    Ok(ended?)
 }

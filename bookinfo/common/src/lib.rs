@@ -1,7 +1,8 @@
-//! What the programs of BookInfo do before and around serving: flags, settings, pid file.
+//! What the programs of BookInfo do before and around serving: flags, settings, pid file, instruments.
 //!
 //! ```no_run
 //! use bookcommon::{Failure, Program, Settings};
+//! use kit::config::Loaded;
 //!
 //! #[derive(Default, serde::Serialize, serde::Deserialize)]
 //! #[serde(default, deny_unknown_fields)]
@@ -11,8 +12,8 @@
 //!     fn validate(&self, _: &mut kit::config::Violations) {}
 //! }
 //!
-//! async fn serve(config: Config) -> Result<(), Failure> {
-//!     let _ = config.greeting;
+//! async fn serve(loaded: Loaded<Config>) -> Result<(), Failure> {
+//!     let _ = loaded.config.greeting;
 //!     Ok(())
 //! }
 //!
@@ -32,11 +33,13 @@
 //! }
 //! ```
 
+mod instruments;
 mod pid;
 mod program;
 mod settings;
 pub mod testing;
 
+pub use instruments::{Instruments, TelemetryConfig, observe};
 pub use pid::PidFile;
 pub use program::Program;
 pub use settings::{RunMode, Settings, Surroundings};

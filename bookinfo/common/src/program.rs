@@ -6,13 +6,17 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Arg, ArgAction, Command, value_parser};
-use kit::config::Validate;
+use kit::config::{Loaded, Validate};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Failure, Settings, Surroundings};
+
+/// How long what is left on the threads may take when all is done.
+const LAST: Duration = Duration::from_secs(1);
 
 /// A server program.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +34,12 @@ pub struct Program {
 impl Program {
     /// Reads flags and settings, then runs `serve` until it is done. This is the whole of `main`.
     ///
-    /// Exits with 0 when all went well, 1 when the program could not start or broke off, 2 when the command line is wrong.
+    /// Exits with 0 when all went well, 1 when the program could not start, broke off, or had to cut calls at its stop, 2 when
+    /// the command line is wrong.
     pub fn main<T, F, Fut>(&self, serve: F) -> ExitCode
     where
         T: Serialize + DeserializeOwned + Default + Validate,
-        F: FnOnce(T) -> Fut,
+        F: FnOnce(Loaded<T>) -> Fut,
         Fut: Future<Output = Result<(), Failure>>,
     {
         match self.run(std::env::args_os(), &Surroundings::of_process(), serve) {
@@ -57,7 +62,7 @@ impl Program {
     ) -> Result<ExitCode, Failure>
     where
         T: Serialize + DeserializeOwned + Default + Validate,
-        F: FnOnce(T) -> Fut,
+        F: FnOnce(Loaded<T>) -> Fut,
         Fut: Future<Output = Result<(), Failure>>,
     {
         let matches = match self.command().try_get_matches_from(args) {
@@ -78,7 +83,10 @@ impl Program {
             return Ok(ExitCode::SUCCESS);
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(serve(loaded.config))?;
+        let served = runtime.block_on(serve(loaded));
+        // What blocks a thread by now was given its time; the end does not wait for it.
+        runtime.shutdown_timeout(LAST);
+        served?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -24,13 +24,23 @@ use std::{
     time::Duration,
 };
 
-use kit::sql::testing::Folder;
+use kit::{sql::testing::Folder, telemetry::reporter::Destination};
+
+use crate::{Instruments, TelemetryConfig};
 
 /// A busy machine starts a program in less.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// No test makes a program say so much: one that is full would wait for its reader.
 const MOST_LINES: usize = 10_000;
+
+/// Instruments without ports, which send nothing anywhere. Inside a Tokio runtime.
+pub fn instruments(name: &'static str) -> Instruments {
+    let mut config = TelemetryConfig { metrics_addr: None, ..TelemetryConfig::default() };
+    config.debug.enabled = false;
+    config.spans.to = Destination::None;
+    Instruments::start(name, ([127, 0, 0, 1], 0).into(), &config).unwrap()
+}
 
 /// A program of its own, in a folder of its own. It is killed when the value is dropped.
 #[derive(Debug)]

@@ -1,19 +1,34 @@
 //! The service with everything around it, made from its settings.
 
-use bookcomments::proto::comments::BookCommentsClient;
-use bookcommon::Failure;
-use kit::{client::Channel, middleware::StandardStack, server::Server, sql::Late};
+use std::time::Duration;
+
+use bookcomments::proto::comments::{BookCommentsClient, BookCommentsEndpoints};
+use bookcommon::{Failure, Instruments, observe};
+use kit::{
+    Context, Endpoints as _,
+    cache::Cached,
+    client::Channel,
+    middleware::{StandardConfig, StandardStack},
+    server::{Check, Server},
+    sql::Late,
+};
 
 use crate::{
     config::Config, proto::details::BookDetailsEndpoints, repository::SqlBooks, service::DetailsService,
     slow_calls::SlowCalls,
 };
 
+/// How long closing the database may take: no call runs any more, so there is only goodbye to be said.
+const CLOSE: Duration = Duration::from_secs(5);
+
 /// The service, ready to be served.
 #[derive(Clone, Debug)]
 pub struct App {
     endpoints: BookDetailsEndpoints,
     books: Late<SqlBooks>,
+    comments: Channel,
+    client: BookCommentsClient,
+    instruments: Instruments,
 }
 
 impl App {
@@ -22,19 +37,30 @@ impl App {
     ///
     /// # Errors
     /// When the database refuses us, or is not what it should be; when the address of the comments service is none.
-    pub async fn build(config: &Config) -> Result<Self, Failure> {
+    pub async fn build(config: &Config, instruments: Instruments) -> Result<Self, Failure> {
+        let (metrics, telemetry) = (instruments.metrics().clone(), instruments.telemetry());
         let database = config.database.clone();
         let books = Late::connect(move || {
-            let database = database.clone();
-            async move { SqlBooks::connect(&database).await }
+            let (database, metrics) = (database.clone(), metrics.clone());
+            async move {
+                let books = SqlBooks::connect(&database).await?;
+                observe(books.database(), &metrics);
+                Ok(books)
+            }
         })
         .await?;
-        let comments = BookCommentsClient::new(&Channel::new(&config.comments.address)?);
-        let service = DetailsService::new(books.clone(), comments).with_comments_timeout(config.comments.timeout);
+        let comments = Channel::new(&config.comments.address)?;
+        let around = StandardStack::client(&StandardConfig::default(), comments.transport()).watched_by(&telemetry);
+        let client = BookCommentsClient::new(&comments).with(&around);
+        let kept = Cached::new("books:", config.cache.open()?, &config.cache);
+        kept.observe(instruments.metrics())?;
+        let service = DetailsService::new(books.clone(), client.clone())
+            .with_comments_timeout(config.comments.timeout)
+            .with_cache(kept);
         let endpoints = BookDetailsEndpoints::new(service)
             .with(&SlowCalls::new(config.slow_call))
-            .with(&StandardStack::server(&config.standard));
-        Ok(Self { endpoints, books })
+            .with(&StandardStack::server(&config.standard).watched_by(&telemetry));
+        Ok(Self { endpoints, books, comments, client, instruments })
     }
 
     /// One endpoint for each method, with the middleware around it.
@@ -42,14 +68,29 @@ impl App {
         &self.endpoints
     }
 
-    /// A server for the service on the ports of the settings.
+    /// A server for the service on the ports of the settings. It is ready while the database answers, and closes it at the stop.
     pub fn server(&self, config: &Config) -> Server {
+        let (books, comments, app) = (self.books.clone(), self.comments.clone(), self.clone());
+        let database = Check::new("database", move || {
+            let books = books.clone();
+            async move { Ok(books.get()?.database().check().await?) }
+        });
+        // Books are answered without them, too.
+        let comments = Check::new("comments", move || {
+            let comments = comments.clone();
+            async move { comments.check(&Context::background(), BookCommentsEndpoints::SERVICE.name).await }
+        });
         let server = Server::new()
             .config(config.server.clone())
             .http_config(config.http.clone())
             .grpc_config(config.grpc.clone())
             .reflection(config.reflection)
-            .service(&self.endpoints);
+            .service(&self.endpoints)
+            .check(database)
+            .check(comments.informational())
+            .on_stop("database", CLOSE, || async move { app.close().await });
+        let debug = self.instruments.debug().client(self.client.endpoints());
+        let server = self.instruments.serve(server, debug);
         if config.http_addr == config.grpc_addr && config.http_addr.port() != 0 {
             server.shared(config.http_addr)
         } else {
@@ -57,7 +98,12 @@ impl App {
         }
     }
 
-    /// Closes the connections to the database, after the last call.
+    /// Waits until the database is there.
+    pub async fn available(&self) {
+        self.books.available().await;
+    }
+
+    /// Closes the connections to the database, after the last call. A server of this service does it at its stop.
     pub async fn close(&self) {
         if let Ok(books) = self.books.get() {
             books.database().close().await;

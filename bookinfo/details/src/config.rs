@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
-use bookcommon::Settings;
+use bookcommon::{Settings, TelemetryConfig};
 use kit::{
+    cache::CacheConfig,
     config::{Validate, Violations},
     middleware::StandardConfig,
     server::ServerConfig,
@@ -54,6 +55,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The comments service.
     pub comments: CommentsConfig,
+    /// Where books are kept, and for how long. Default: in memory, for a minute.
+    pub cache: CacheConfig,
     /// Calls that take longer are logged as slow. Default: 500 ms.
     #[serde(with = "kit::config::duration")]
     pub slow_call: Duration,
@@ -69,6 +72,8 @@ pub struct Config {
     pub reflection: bool,
     /// The log.
     pub log: LogConfig,
+    /// Figures, traces, error reports, the debug port. Default: figures on 127.0.0.1:5004, the debug port on 127.0.0.1:5003.
+    pub telemetry: TelemetryConfig,
 }
 
 /// How the comments service is reached.
@@ -90,6 +95,7 @@ impl Default for Config {
             pid_file: None,
             database: DatabaseConfig::new(repository::DEFAULT_URL),
             comments: CommentsConfig::default(),
+            cache: CacheConfig { prefix: "bookdetails:".to_owned(), ..CacheConfig::default() },
             slow_call: SLOW_CALL,
             standard: StandardConfig::default(),
             http: HttpConfig::default(),
@@ -97,6 +103,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             reflection: false,
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::new(5003, 5004),
         }
     }
 }
@@ -114,6 +121,8 @@ impl Validate for Config {
         report.section("http", &self.http);
         report.section("grpc", &self.grpc);
         report.section("log", &self.log);
+        report.section("telemetry", &self.telemetry);
+        report.section("cache", &self.cache);
         report.section("comments", &self.comments);
     }
 }

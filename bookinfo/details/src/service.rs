@@ -29,7 +29,7 @@ use std::{
 };
 
 use bookcomments::proto::comments::{BookComments, Comment, GetReq};
-use kit::{Context, Error};
+use kit::{Context, Error, cache::Cached};
 use tokio::time::timeout;
 
 use crate::{
@@ -49,9 +49,13 @@ const MSG: &str = "success";
 ///
 /// Comments are an extra: when they can't be had, or not in time, the answer comes without them. The log says so once when
 /// it begins and once when it is over, not for every call.
+///
+/// Books may be kept in a cache: nobody changes one through this service, so they may be as old as the cache allows. Comments
+/// are never kept here, so that a new one is seen at once: the comments service keeps its own and knows when they change.
 #[derive(Debug)]
 pub struct DetailsService<B, C> {
     books: B,
+    kept: Option<Cached<DetailRespData>>,
     comments: C,
     comments_timeout: Duration,
     comments_away: AtomicBool,
@@ -60,7 +64,7 @@ pub struct DetailsService<B, C> {
 impl<B: Books, C: BookComments> DetailsService<B, C> {
     /// The service on this store and this comments service.
     pub fn new(books: B, comments: C) -> Self {
-        Self { books, comments, comments_timeout: COMMENTS_TIMEOUT, comments_away: AtomicBool::new(false) }
+        Self { books, kept: None, comments, comments_timeout: COMMENTS_TIMEOUT, comments_away: AtomicBool::new(false) }
     }
 
     /// Sets how long a book waits for its comments, in the place of [`COMMENTS_TIMEOUT`].
@@ -70,13 +74,28 @@ impl<B: Books, C: BookComments> DetailsService<B, C> {
         self
     }
 
-    async fn book(&self, id: i64) -> Result<Book, Error> {
-        let book = self.books.find(id).await?;
-        book.ok_or_else(|| {
+    /// Keeps books in a cache. Without one every book is read from the store.
+    #[must_use]
+    pub fn with_cache(mut self, kept: Cached<DetailRespData>) -> Self {
+        self.kept = Some(kept);
+        self
+    }
+
+    /// The book, without its comments.
+    async fn book(&self, id: i64) -> Result<DetailRespData, Error> {
+        match &self.kept {
+            Some(kept) => kept.get_or_load(&id.to_string(), || self.find(id)).await,
+            None => self.find(id).await,
+        }
+    }
+
+    async fn find(&self, id: i64) -> Result<DetailRespData, Error> {
+        let book = self.books.find(id).await?.ok_or_else(|| {
             Error::not_found(format!("there is no book {id}"))
                 .with_reason("BOOK_NOT_FOUND", "details.BookDetails")
                 .with_reason_metadata("id", id.to_string())
-        })
+        })?;
+        data(book)
     }
 
     /// The comments on a book; none when they can't be had.
@@ -112,17 +131,17 @@ impl<B: Books, C: BookComments> BookDetails for DetailsService<B, C> {
         check_id(id)?;
         // Both at once; a book that is not there does not wait for its comments.
         let (book, comments) = tokio::try_join!(self.book(id), async { Ok::<_, Error>(self.comments(cx, id).await) })?;
-        Ok(DetailResp { code: CODE, msg: MSG.to_owned(), data: Some(data(book, comments)?) })
+        Ok(DetailResp { code: CODE, msg: MSG.to_owned(), data: Some(DetailRespData { comments, ..book }) })
     }
 }
 
-fn data(book: Book, comments: Vec<Comment>) -> Result<DetailRespData, Error> {
+fn data(book: Book) -> Result<DetailRespData, Error> {
     // The original's answer has 32 bits for what its request has 64 for.
     let id = i32::try_from(book.id).map_err(|_| {
         Error::internal("internal error").with_log(format!("the id of book {} does not fit the answer", book.id))
     })?;
     let intro = format!("{}, {}. {}", book.author, book.published, book.intro);
-    Ok(DetailRespData { id, name: book.name, intro, comments })
+    Ok(DetailRespData { id, name: book.name, intro, comments: Vec::new() })
 }
 
 fn check_id(id: i64) -> Result<(), Error> {

@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use kit::{Context, Endpoint, Error, Middleware, Payload, Request, Response};
+use kit::{Context, Endpoint, Error, LayerInfo, Middleware, Payload, Request, Response};
+use serde_json::json;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -39,7 +40,8 @@ impl SlowCalls {
 
 impl Middleware for SlowCalls {
     fn apply<Req: Payload, Res: Payload>(&self, endpoint: Endpoint<Req, Res>) -> Endpoint<Req, Res> {
-        endpoint.layer(*self)
+        let limit = format!("{:?}", self.limit);
+        endpoint.wrap([LayerInfo::new("slow_calls", json!({ "limit": limit }))], |inner| self.layer(inner))
     }
 }
 

@@ -29,7 +29,7 @@ fn config(url: &str) -> Config {
 
 /// Runs the services for as long as `test` takes, and stops them.
 async fn with<F: Future<Output = ()>>(config: Config, test: impl FnOnce(Addresses) -> F) {
-    let bookinfo = BookInfo::start(config).await.unwrap();
+    let bookinfo = BookInfo::start(config, None).await.unwrap();
     let addresses = bookinfo.addresses();
     let stop = CancellationToken::new();
     let running = tokio::spawn(bookinfo.run(stop.clone().cancelled_owned()));
@@ -67,7 +67,7 @@ async fn both_services_share_one_database(url: String) {
 }
 
 async fn two_instances_see_each_other_s_comments(url: String) {
-    let one = BookInfo::start(config(&url)).await.unwrap();
+    let one = BookInfo::start(config(&url), None).await.unwrap();
     let reading = comments(&one.addresses());
     let stop = CancellationToken::new();
     let running = tokio::spawn(one.run(stop.clone().cancelled_owned()));
@@ -104,6 +104,6 @@ async fn a_taken_port_is_named() {
     let addr = taken.local_addr().unwrap();
     let mut config = config("sqlite::memory:");
     config.details.grpc_addr = addr;
-    let failure = BookInfo::start(config).await.unwrap_err();
+    let failure = BookInfo::start(config, None).await.unwrap_err();
     assert!(failure.to_string().contains(&addr.to_string()), "{failure}");
 }

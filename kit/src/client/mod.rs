@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Connect, Endpoint, Error, Message, Method, Streaming, endpoint::MapStream};
+use crate::{Connect, Endpoint, Error, Message, Method, Streaming, Transport, endpoint::MapStream};
 
+mod health;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -115,6 +116,16 @@ impl Channel {
                     "the scheme {scheme:?} of the address {address:?} is not one of grpc, grpcs, http, https"
                 )))
             }
+        }
+    }
+
+    /// How it calls: what the metrics of a client are labelled with.
+    pub fn transport(&self) -> Transport {
+        match &self.0 {
+            #[cfg(feature = "grpc")]
+            Kind::Grpc(_) => Transport::Grpc,
+            #[cfg(feature = "http")]
+            Kind::Http(_) => Transport::Http,
         }
     }
 }

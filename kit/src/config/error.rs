@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::mask::mask_urls;
+use crate::mask::urls;
 
 /// Where a value of the configuration was set.
 ///
@@ -74,7 +74,7 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn new(origin: Option<Origin>, key: impl Into<String>, message: impl AsRef<str>) -> Self {
-        Self { origin, key: key.into(), message: mask_urls(message.as_ref()).into_owned() }
+        Self { origin, key: key.into(), message: urls(message.as_ref()).into_owned() }
     }
 
     /// Where the wrong value was set; `None` when the problem belongs to no single place.

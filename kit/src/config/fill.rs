@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use super::de::{De, DeError, Path};
 use super::error::{ConfigError, Problem};
 use super::loaded;
-use super::secret::MASK;
 use super::tree::{Node, Value};
+use crate::mask::MASK;
 
 /// So many mistakes are told at once.
 const MAX_PROBLEMS: usize = 32;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::error::{Origin, one_line};
-use super::mask::mask_urls;
 use super::tree::{Node, Value};
+use crate::mask::urls;
 
 /// Beyond this column the origins are not lined up any more.
 const WIDEST: usize = 60;
@@ -185,8 +185,8 @@ fn render(node: &Node) -> String {
         Value::Null => "null".to_owned(),
         Value::Bool(value, _) => value.to_string(),
         Value::Int(_, text) | Value::Float(_, text) => text.clone(),
-        Value::Str(text) => quote(&mask_urls(text)),
-        Value::Text(text) => quote(&mask_urls(&text.text)),
+        Value::Str(text) => quote(&urls(text)),
+        Value::Text(text) => quote(&urls(&text.text)),
         Value::Seq(items) => {
             let items: Vec<String> = items.iter().map(render).collect();
             format!("[{}]", items.join(", "))

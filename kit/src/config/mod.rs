@@ -106,20 +106,17 @@ mod error;
 mod fill;
 mod loaded;
 mod loader;
-mod mask;
 mod names;
 mod parse;
 mod read;
-mod secret;
-#[cfg(any(feature = "grpc", feature = "http", feature = "log"))]
 mod sections;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod validate;
 
+pub use crate::mask::Secret;
 pub use error::{ConfigError, Origin, Problem};
 pub use loaded::{Loaded, Setting};
 pub use loader::Loader;
-pub use secret::Secret;
 pub use validate::{Validate, Violations};

@@ -2,24 +2,31 @@
 
 use super::{Validate, Violations};
 
-fn add(report: &mut Violations, checked: Result<(), (&'static str, String)>) {
-    if let Err((key, message)) = checked {
-        report.add(key, message);
-    }
+/// Settings that check themselves.
+macro_rules! sections {
+    ($($(#[$feature:meta])? $section:ty;)*) => {
+        $($(#[$feature])?
+        impl Validate for $section {
+            fn validate(&self, report: &mut Violations) {
+                if let Err((key, message)) = self.check() {
+                    report.add(key, message);
+                }
+            }
+        })*
+    };
 }
 
-#[cfg(feature = "server")]
-impl Validate for crate::server::ServerConfig {
-    fn validate(&self, report: &mut Violations) {
-        add(report, self.check());
-    }
-}
-
-#[cfg(feature = "http")]
-impl Validate for crate::transport::http::HttpConfig {
-    fn validate(&self, report: &mut Violations) {
-        add(report, self.check());
-    }
+sections! {
+    #[cfg(feature = "server")] crate::server::ServerConfig;
+    #[cfg(feature = "http")] crate::transport::http::HttpConfig;
+    #[cfg(feature = "log")] crate::telemetry::log::LogConfig;
+    #[cfg(feature = "metrics")] crate::telemetry::metrics::MetricsConfig;
+    #[cfg(feature = "trace")] crate::trace::TraceConfig;
+    #[cfg(any(feature = "zipkin", feature = "otlp"))] crate::telemetry::reporter::ReporterConfig;
+    #[cfg(feature = "debug")] crate::debug::DebugConfig;
+    #[cfg(feature = "cache")] crate::cache::CacheConfig;
+    crate::task::TasksConfig;
+    crate::telemetry::report::ReportConfig;
 }
 
 #[cfg(feature = "grpc")]
@@ -27,12 +34,5 @@ impl Validate for crate::transport::grpc::GrpcConfig {
     fn validate(&self, report: &mut Violations) {
         report.require(self.max_request_size > 0, "max_request_size", "is 0: no message fits");
         report.require(self.max_response_size != Some(0), "max_response_size", "is 0: no message fits");
-    }
-}
-
-#[cfg(feature = "log")]
-impl Validate for crate::telemetry::log::LogConfig {
-    fn validate(&self, report: &mut Violations) {
-        add(report, self.check());
     }
 }

@@ -9,6 +9,8 @@ use tokio::time::{Duration, Instant};
 
 use super::{Metadata, Method, RequestId};
 use crate::Error;
+#[cfg(feature = "trace")]
+use crate::trace::{OpenSpan, Span, Text};
 
 /// The door that a call came through; its name is the `transport` label of metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -60,6 +62,9 @@ pub struct Peer {
 pub struct Context {
     // Beside the shared part, because every call has its deadline set and nothing should be copied for it.
     deadline: Option<Instant>,
+    // For the same reason.
+    #[cfg(feature = "trace")]
+    span: Option<Span>,
     inner: Arc<Inner>,
 }
 
@@ -91,7 +96,12 @@ const TRACE_HEADERS: [HeaderName; 8] = [
 
 impl Context {
     fn of(deadline: Option<Instant>, inner: Inner) -> Self {
-        Self { deadline, inner: Arc::new(inner) }
+        Self {
+            deadline,
+            #[cfg(feature = "trace")]
+            span: None,
+            inner: Arc::new(inner),
+        }
     }
 
     /// The context of a call that no other call led to: a new request id, no deadline.
@@ -138,18 +148,19 @@ impl Context {
 
     /// The context of a call to `method` that this call makes.
     ///
-    /// Deadline, request id, peer-independent trace headers and the outgoing metadata go with it.
+    /// Deadline, request id, the open span and the outgoing metadata go with it. Where no trace is going on here, the
+    /// headers of the caller's go on as they came.
     #[must_use]
     pub fn next(&self, method: &Method) -> Self {
         let mut metadata = self.inner.outgoing.clone();
-        if !self.inner.metadata.is_empty() {
+        if !self.inner.metadata.is_empty() && !self.is_traced() {
             for name in &TRACE_HEADERS {
                 if metadata.get(name.as_str()).is_none() {
                     metadata.copy_from(&self.inner.metadata, name);
                 }
             }
         }
-        Self::of(
+        let next = Self::of(
             self.deadline,
             Inner {
                 method: Some(method.clone()),
@@ -161,7 +172,52 @@ impl Context {
                 extensions: Extensions::new(),
                 answer: Arc::default(),
             },
-        )
+        );
+        #[cfg(feature = "trace")]
+        let next = Self { span: self.span.clone(), ..next };
+        next
+    }
+
+    fn is_traced(&self) -> bool {
+        #[cfg(feature = "trace")]
+        return self.span.is_some();
+        #[cfg(not(feature = "trace"))]
+        false
+    }
+
+    /// The span that is open: with a tracer every call has one, recorded or not.
+    #[cfg(feature = "trace")]
+    pub fn span(&self) -> Option<&Span> {
+        self.span.as_ref()
+    }
+
+    /// Opens a span of your own inside the one that is open. It ends when it is dropped, and does nothing where no trace is
+    /// going on.
+    ///
+    /// ```
+    /// # let cx = kit::Context::background();
+    /// let span = cx.child_span("sort");
+    /// span.tag("by", "price");
+    /// // A call that belongs inside gets the context of the span.
+    /// let inside = cx.with_span(span.span());
+    /// # let _ = inside;
+    /// ```
+    #[cfg(feature = "trace")]
+    pub fn child_span(&self, name: impl Into<Text>) -> OpenSpan {
+        self.span.as_ref().map_or_else(|| OpenSpan::new(None), |span| span.child(name))
+    }
+
+    /// This context inside a span.
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub fn with_span(&self, span: Option<&Span>) -> Self {
+        Self { span: span.or(self.span.as_ref()).cloned(), ..self.clone() }
+    }
+
+    /// Sets the span that is open for those behind.
+    #[cfg(feature = "trace")]
+    pub fn set_span(&mut self, span: Option<Span>) {
+        self.span = span;
     }
 
     /// What is sent by a call that leaves with this context. One that arrived here, and is passed on to an endpoint that

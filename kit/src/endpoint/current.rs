@@ -19,6 +19,8 @@
 use std::future::Future;
 
 use super::{Context, Method, RequestId};
+#[cfg(feature = "trace")]
+use crate::trace::{OpenSpan, Span, Text};
 
 /// The ids of a call.
 #[derive(Clone, Debug)]
@@ -27,6 +29,18 @@ pub struct Ids {
     pub request_id: RequestId,
     /// The method that is called.
     pub method: Option<Method>,
+    /// The span that is open: with a tracer every call has one, recorded or not.
+    #[cfg(feature = "trace")]
+    pub span: Option<Span>,
+}
+
+#[cfg(feature = "trace")]
+impl Ids {
+    /// The same inside another span.
+    #[must_use]
+    pub fn with_span(self, span: Option<Span>) -> Self {
+        Self { span, ..self }
+    }
 }
 
 tokio::task_local! {
@@ -35,7 +49,12 @@ tokio::task_local! {
 
 impl From<&Context> for Ids {
     fn from(cx: &Context) -> Self {
-        Self { request_id: cx.request_id().clone(), method: cx.method().cloned() }
+        Self {
+            request_id: cx.request_id().clone(),
+            method: cx.method().cloned(),
+            #[cfg(feature = "trace")]
+            span: cx.span().cloned(),
+        }
     }
 }
 
@@ -57,5 +76,75 @@ pub fn enter<T>(ids: Ids, function: impl FnOnce() -> T) -> T {
 
 /// The ids of the call that is running, if one is.
 pub fn get() -> Option<Ids> {
-    CURRENT.try_with(Ids::clone).ok()
+    let ids = CURRENT.try_with(Ids::clone).ok()?;
+    #[cfg(all(feature = "trace", feature = "log"))]
+    let ids = match entered::within(ids.span.as_ref()) {
+        Some(span) => ids.with_span(Some(span)),
+        None => ids,
+    };
+    Some(ids)
+}
+
+/// The span that is open in the running task, if a trace is going on.
+#[cfg(feature = "trace")]
+pub fn span() -> Option<Span> {
+    let span = CURRENT.try_with(|ids| ids.span.clone()).ok().flatten();
+    #[cfg(feature = "log")]
+    let span = entered::within(span.as_ref()).or(span);
+    span
+}
+
+/// Opens a span inside the one that is open: for code that is not handed the context of its call.
+///
+/// ```
+/// use kit::endpoint::current;
+///
+/// let span = current::child_span("price").with_kind(kit::trace::Kind::Client).with_remote("redis", None);
+/// span.tag("key", "book:7");
+/// // It ends when it is dropped.
+/// ```
+#[cfg(feature = "trace")]
+pub fn child_span(name: impl Into<Text>) -> OpenSpan {
+    span().map_or_else(|| OpenSpan::new(None), |span| span.child(name))
+}
+
+/// The spans of `tracing` that are entered on this thread. A task-local can't be set from inside the future that it belongs
+/// to, which is where such a span is entered.
+#[cfg(all(feature = "trace", feature = "log"))]
+pub(crate) mod entered {
+    use std::cell::RefCell;
+
+    use crate::trace::Span;
+
+    thread_local! {
+        /// Innermost last: the span of the call that was open, and the one that was entered inside it.
+        static ENTERED: RefCell<Vec<(Option<Span>, Span)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// The innermost span that was entered inside `base`; none when a scope was opened inside of that again.
+    pub(super) fn within(base: Option<&Span>) -> Option<Span> {
+        ENTERED.with_borrow(|entered| {
+            let (outer, inner) = entered.last()?;
+            let same = match (outer, base) {
+                (Some(outer), Some(base)) => outer.is(base),
+                (None, None) => true,
+                _ => false,
+            };
+            same.then(|| inner.clone())
+        })
+    }
+
+    pub(crate) fn enter(span: Span) {
+        let base = super::CURRENT.try_with(|ids| ids.span.clone()).ok().flatten();
+        ENTERED.with_borrow_mut(|entered| entered.push((base, span)));
+    }
+
+    pub(crate) fn exit(span: &Span) {
+        // Dropped outside of the borrow: it may be the last handle.
+        let exited = ENTERED.with_borrow_mut(|entered| {
+            let at = entered.iter().rposition(|(_, inner)| inner.is(span))?;
+            Some(entered.remove(at))
+        });
+        drop(exited);
+    }
 }

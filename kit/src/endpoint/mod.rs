@@ -22,6 +22,7 @@
 use std::{
     fmt,
     future::Future,
+    sync::Arc,
     task::{Context as TaskContext, Poll},
 };
 
@@ -34,6 +35,7 @@ use crate::{Error, Middleware};
 
 mod context;
 pub mod current;
+mod layers;
 mod metadata;
 mod method;
 mod payload;
@@ -43,6 +45,7 @@ mod service;
 mod streaming;
 
 pub use context::{Context, Peer, Transport};
+pub use layers::LayerInfo;
 pub use metadata::Metadata;
 pub use method::{HttpRule, Idempotency, Method, MethodInfo, MethodKind, RuleBody};
 pub use payload::{MapStream, Payload};
@@ -75,6 +78,7 @@ impl<S, Req, Res> EndpointService<Req, Res> for S where
 /// Cheap to clone; clones share what their layers share. It is itself a Tower service.
 pub struct Endpoint<Req, Res> {
     method: Method,
+    layers: Arc<[LayerInfo]>,
     inner: BoxCloneSyncService<Request<Req>, Response<Res>, Error>,
 }
 
@@ -82,9 +86,12 @@ pub struct Endpoint<Req, Res> {
 pub type CallFuture<Req, Res> = Oneshot<BoxCloneSyncService<Request<Req>, Response<Res>, Error>, Request<Req>>;
 
 impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
-    /// An endpoint of a Tower service. This is the one place where types are erased.
+    /// An endpoint of a Tower service: the innermost one. This is the one place where types are erased.
+    ///
+    /// Not for what goes around an endpoint that is there: the new one knows nothing of the layers inside, and the debug port
+    /// would not show them. [`Endpoint::layer`] and [`Endpoint::wrap`] keep them.
     pub fn new<S: EndpointService<Req, Res>>(method: Method, service: S) -> Self {
-        Self { method, inner: BoxCloneSyncService::new(service.map_err(Into::into)) }
+        Self { method, layers: Arc::default(), inner: BoxCloneSyncService::new(service.map_err(Into::into)) }
     }
 
     /// An endpoint of an async function.
@@ -103,15 +110,31 @@ impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
         &self.method
     }
 
-    /// Puts a plain Tower layer around this one endpoint.
+    /// Puts a plain Tower layer around this one endpoint. The debug port shows it by the name of its type.
     #[must_use]
     pub fn layer<L>(self, layer: L) -> Self
     where
         L: Layer<Self>,
         L::Service: EndpointService<Req, Res>,
     {
+        let info = LayerInfo::new(layers::short_name(std::any::type_name::<L>()), serde_json::Value::Null);
+        self.wrap([info], |inner| layer.layer(inner))
+    }
+
+    /// Puts a service around this endpoint and tells of the layers that it consists of, the outermost first.
+    #[must_use]
+    pub fn wrap<S>(self, layers: impl IntoIterator<Item = LayerInfo>, around: impl FnOnce(Self) -> S) -> Self
+    where
+        S: EndpointService<Req, Res>,
+    {
         let method = self.method.clone();
-        Self::new(method, layer.layer(self))
+        let layers = layers.into_iter().chain(self.layers.iter().cloned()).collect();
+        Self { layers, ..Self::new(method, around(self)) }
+    }
+
+    /// The layers around the innermost service, the outermost first.
+    pub fn layers(&self) -> &[LayerInfo] {
+        &self.layers
     }
 
     /// Puts a middleware around this one endpoint.
@@ -141,7 +164,7 @@ impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
 
 impl<Req, Res> Clone for Endpoint<Req, Res> {
     fn clone(&self) -> Self {
-        Self { method: self.method.clone(), inner: self.inner.clone() }
+        Self { method: self.method.clone(), layers: Arc::clone(&self.layers), inner: self.inner.clone() }
     }
 }
 

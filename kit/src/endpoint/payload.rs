@@ -13,6 +13,10 @@ pub trait Payload: Send + 'static {
     /// The length in bytes on the gRPC wire; 0 for streams, whose length is not known before they end.
     fn encoded_len(&self) -> usize;
 
+    /// The canonical JSON of a message whose [`encoded_len`](Self::encoded_len) is at most `limit`, a text that says why not for
+    /// any other, `None` for streams: what error reports show.
+    fn to_json(&self, limit: usize) -> Option<serde_json::Value>;
+
     /// Whether it is a stream, which goes on after the call has answered.
     const IS_STREAM: bool;
 
@@ -43,6 +47,14 @@ impl<M: Message> Payload for M {
     fn encoded_len(&self) -> usize {
         prost::Message::encoded_len(self)
     }
+    fn to_json(&self, limit: usize) -> Option<serde_json::Value> {
+        let length = prost::Message::encoded_len(self);
+        if length > limit {
+            return Some(format!("not shown: {length} bytes are more than {limit}").into());
+        }
+        let json = crate::json::to_value(self, &crate::json::Options::default());
+        Some(json.unwrap_or_else(|error| format!("not shown: {}", error.to_log()).into()))
+    }
     fn hold(self, guard: impl Any + Send) -> Self {
         drop(guard);
         self
@@ -59,6 +71,9 @@ impl<M: Message> Payload for Streaming<M> {
     }
     fn encoded_len(&self) -> usize {
         0
+    }
+    fn to_json(&self, _: usize) -> Option<serde_json::Value> {
+        None
     }
     fn hold(self, guard: impl Any + Send) -> Self {
         Streaming::hold(self, guard)

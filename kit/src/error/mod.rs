@@ -26,11 +26,12 @@
 //! }
 //! ```
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
+use std::{backtrace::Backtrace, borrow::Cow, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use crate::Metadata;
 
 mod code;
+pub(crate) mod stack;
 
 pub use code::{Class, Code};
 
@@ -53,6 +54,8 @@ struct Inner {
     metadata: Metadata,
     received: Metadata,
     source: Option<Source>,
+    stack: Option<Arc<Backtrace>>,
+    panicked: bool,
     rejected: bool,
 }
 
@@ -99,6 +102,8 @@ impl Error {
             metadata: Metadata::new(),
             received: Metadata::new(),
             source: None,
+            stack: stack::capture(code),
+            panicked: false,
             rejected: false,
         }))
     }
@@ -214,6 +219,13 @@ impl Error {
         self
     }
 
+    /// Notes that it was a panic, and where.
+    pub(crate) fn of_panic(mut self, stack: Option<Backtrace>) -> Self {
+        self.0.panicked = true;
+        self.0.stack = stack.map(Arc::new).or(self.0.stack);
+        self
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.0.code
@@ -222,6 +234,26 @@ impl Error {
     /// The message for the caller.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// The line for the log.
+    pub(crate) fn log(&self) -> Option<&str> {
+        self.0.log.as_deref()
+    }
+
+    /// Where the error was made: of panics that were recovered, and of faults that were made in a call whose errors are
+    /// reported (see [`layer::report`](crate::layer::report)).
+    pub fn stack(&self) -> Option<&Backtrace> {
+        self.0.stack.as_deref()
+    }
+
+    pub(crate) fn shared_stack(&self) -> Option<Arc<Backtrace>> {
+        self.0.stack.clone()
+    }
+
+    /// Whether it stands for a panic that was recovered.
+    pub(crate) fn is_panic(&self) -> bool {
+        self.0.panicked
     }
 
     /// The machine-readable reason.

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::HealthConfig;
 use crate::{Error, duration};
 
 /// Limits and times of connections.
@@ -27,13 +28,16 @@ pub struct ServerConfig {
     /// have `drain_timeout` to end. Default: none.
     #[serde(with = "duration::option")]
     pub max_connection_age: Option<Duration>,
-    /// How long a stop goes on serving while health says NOT_SERVING, so that balancers turn away before ports close. Default:
-    /// none; behind a balancer, longer than its checks take.
+    /// How long a stop goes on serving while health says NOT_SERVING and HTTP/1.1 answers say `connection: close`, so that
+    /// balancers and clients turn away before ports close. Default: none; behind a balancer, longer than its checks take.
     #[serde(with = "duration")]
     pub shutdown_delay: Duration,
-    /// How long a stop waits for calls that run. Default: 30 s, as Kubernetes gives a pod.
+    /// How long a stop waits for calls and background tasks that run; then they are cut, and the exit says so. Default: 30 s, as
+    /// Kubernetes gives a pod; with a `shutdown_delay`, give the pod the sum of both and some seconds.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
+    /// How the server finds out whether it is well.
+    pub health: HealthConfig,
 }
 
 impl Default for ServerConfig {
@@ -48,6 +52,7 @@ impl Default for ServerConfig {
             max_connection_age: None,
             shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            health: HealthConfig::default(),
         }
     }
 }
@@ -73,7 +78,7 @@ impl ServerConfig {
         ];
         match zeros.into_iter().find(|(_, zero)| *zero) {
             Some((name, _)) => Err((name, "is zero: nothing could be served".to_owned())),
-            None => Ok(()),
+            None => self.health.check(),
         }
     }
 }

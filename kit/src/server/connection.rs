@@ -1,35 +1,37 @@
 //! Connections: how they are served, and how they end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
+use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
-use tower::ServiceExt as _;
 
-use super::{ServerConfig, first_bytes::FirstBytes, port::App, signal::shutdown_signal};
-use crate::{Peer, transport::http::Body};
+use super::{ServerConfig, calls::Calls, first_bytes::FirstBytes, port::App};
+use crate::Peer;
 
 /// A silent HTTP/2 peer is dropped this long after a ping: hyper's default.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long connections that were dropped may take to be gone. A handler that blocks its thread can't be dropped at all.
+const LAST: Duration = Duration::from_secs(1);
 
 /// All connections of a server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connections {
     builder: auto::Builder<TokioExecutor>,
     permits: Arc<Semaphore>,
+    calls: Calls,
     tasks: TaskTracker,
     closing: CancellationToken,
     dropped: CancellationToken,
@@ -60,6 +62,7 @@ impl Connections {
         Self {
             builder,
             permits: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+            calls: Calls::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             dropped: CancellationToken::new(),
@@ -97,7 +100,7 @@ impl Connections {
     ) {
         let this = self.clone();
         self.tasks.spawn(async move {
-            let handshake = tokio::time::timeout(this.handshake_timeout, tls.accept(stream));
+            let handshake = timeout(this.handshake_timeout, tls.accept(stream));
             let stream = tokio::select! {
                 () = this.closing.cancelled() => return,
                 result = handshake => match result {
@@ -119,14 +122,10 @@ impl Connections {
     {
         let _permit = permit;
         let address = peer.address;
-        let peer = Arc::new(peer);
-        let service = app.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(Arc::clone(&peer));
-            request.map(Body::new)
-        });
+        let (peer, calls) = (Arc::new(peer), self.calls.clone());
+        let service = service_fn(move |request| calls.answer(&app, Arc::clone(&peer), request));
         let stream = FirstBytes::new(stream, self.header_timeout);
-        let connection =
-            self.builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let aged = async {
             match self.max_age {
@@ -169,20 +168,28 @@ impl Connections {
         [self.closing.clone().drop_guard(), self.dropped.clone().drop_guard()]
     }
 
-    /// Lets every connection finish its calls, up to `timeout` or a second signal.
-    pub(super) async fn drain(self, timeout: Duration) {
+    /// Asks clients to go elsewhere, while everything is still served.
+    pub(super) fn leave(&self) {
+        self.calls.leave();
+    }
+
+    /// Lets every connection finish its calls, for as long as `patience` says, or until `at_once` is done; then drops what is
+    /// left. Returns how many calls that were.
+    pub(super) async fn drain(&self, patience: Duration, at_once: impl Future<Output = ()>) -> usize {
         self.closing.cancel();
         self.tasks.close();
-        let open = self.tasks.len();
-        if open > 0 {
-            tracing::info!(connections = open, ?timeout, "finishing the calls that run");
+        let (calls, connections) = (self.calls.running(), self.tasks.len());
+        if connections > 0 {
+            tracing::info!(calls, connections, ?patience, "finishing the calls that run");
         }
         tokio::select! {
-            () = self.tasks.wait() => return,
-            () = sleep(timeout) => tracing::warn!(connections = self.tasks.len(), "dropping calls that take too long"),
-            () = shutdown_signal() => tracing::warn!(connections = self.tasks.len(), "dropping calls: second signal"),
+            () = self.tasks.wait() => return 0,
+            () = at_once => {}
+            () = sleep(patience) => {}
         }
+        let cut = self.calls.running();
         self.dropped.cancel();
-        self.tasks.wait().await;
+        let _ = timeout(LAST, self.tasks.wait()).await;
+        cut
     }
 }

@@ -1,4 +1,4 @@
-use std::{fmt, io};
+use std::{fmt, io, net::SocketAddr};
 
 /// Why a server could not be started, or stopped before it was asked to.
 pub struct ServeError(String, Option<crate::error::Source>);
@@ -25,9 +25,31 @@ impl ServeError {
         Self(message, Some(source.into()))
     }
 
+    pub(super) fn listener(address: SocketAddr, error: io::Error) -> Self {
+        Self(format!("the listener on {address} died: {error}"), Some(error.into()))
+    }
+
+    /// What did not end in time, on top of what a server died of.
+    pub(super) fn cut(before: Option<Self>, calls: usize, tasks: u64) -> Self {
+        let mut parts = Vec::new();
+        let (before, source) = before.map_or((None, None), |Self(text, source)| (Some(text), source));
+        parts.extend(before);
+        if calls > 0 {
+            parts.push(format!("{} cut at the stop", count(calls as u64, "call")));
+        }
+        if tasks > 0 {
+            parts.push(format!("{} cut at the stop", count(tasks, "background task")));
+        }
+        Self(parts.join("; "), source)
+    }
+
     pub(super) fn listener_task(error: tokio::task::JoinError) -> Self {
         Self("a listener stopped".to_owned(), Some(error.into()))
     }
+}
+
+fn count(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what} was") } else { format!("{number} {what}s were") }
 }
 
 impl fmt::Display for ServeError {

@@ -1,6 +1,6 @@
 //! A port that connections are taken from.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::net::TcpListener;
 
@@ -20,6 +20,12 @@ pub(super) struct Listener {
     app: App,
     #[cfg(feature = "tls")]
     tls: Option<super::tls::Acceptor>,
+}
+
+/// A socket that does not listen (any more) says EINVAL or EOPNOTSUPP. Whatever else fails, a lack of descriptors or memory,
+/// or the network below one connection, may be over with the next.
+fn is_for_good(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
 
 impl Listener {
@@ -52,7 +58,15 @@ impl Listener {
         self.address
     }
 
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &TcpListener {
+        &self.socket
+    }
+
     /// Takes connections until it is dropped.
+    ///
+    /// # Errors
+    /// When the socket itself is broken, so that no waiting helps.
     pub(super) async fn accept(self, connections: Connections) -> Result<(), ServeError> {
         loop {
             match self.socket.accept().await {
@@ -67,6 +81,7 @@ impl Listener {
                     }
                     connections.serve(stream, peer, self.app.clone(), permit);
                 }
+                Err(error) if is_for_good(&error) => return Err(ServeError::listener(self.address, error)),
                 Err(error) => {
                     tracing::warn!(%error, address = %self.address, "a connection could not be accepted");
                     tokio::time::sleep(PAUSE).await;

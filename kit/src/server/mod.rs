@@ -15,33 +15,56 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The stop: gRPC health says NOT_SERVING, after [`ServerConfig::shutdown_delay`] the listeners close, calls that run are finished, streams too, until
-//! [`ServerConfig::drain_timeout`] has passed or a second signal comes; what is left then is dropped.
+//! The life of a server, as `docs/lifecycle.md` tells it at length:
+//!
+//! 1. [`Server::bind`] takes all ports: what is wrong with them ends the start, but for [admin](Server::admin) ports.
+//! 2. [`BoundServer::run`] serves. It is ready as soon as every critical [`Check`] has passed once.
+//! 3. The stop begins with `shutdown`, or with a listener that dies: health says NOT_SERVING, `/readyz` is 503, and calls are
+//!    served on for [`ServerConfig::shutdown_delay`].
+//! 4. The listeners close, streams without an end are [told](Server::draining), calls are finished, then background
+//!    [tasks](Server::tasks), all within [`ServerConfig::drain_timeout`]; what is left then is cut.
+//! 5. The admin ports close, and what was registered by [`Server::on_stop`] is done.
+//! 6. `run` returns: an error when calls were cut, that says how many. A second signal ends any of this at once.
 
-use std::{fmt, future::Future, net::SocketAddr};
+use std::{fmt, future::Future, time::Duration};
+
+use tokio_util::sync::CancellationToken;
 
 use tower::util::BoxCloneSyncService;
 
 use crate::{
     Endpoints,
+    task::Tasks,
     transport::{
         grpc::{GrpcConfig, GrpcService},
         http::{HttpConfig, HttpTransport},
     },
 };
 
+mod admin;
+mod bound;
+mod calls;
 mod config;
 mod connection;
 mod error;
 mod first_bytes;
+mod health;
+mod hook;
 mod listener;
 mod port;
 mod signal;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tls")]
 mod tls;
 
+use admin::Admin;
+pub use bound::BoundServer;
 pub use config::ServerConfig;
 pub use error::ServeError;
+use health::Monitor;
+pub use health::{Check, CheckReport, CheckState, Health, HealthConfig};
+use hook::Hook;
 use listener::Listener;
 use port::{App, Protocols};
 pub use signal::shutdown_signal;
@@ -50,6 +73,9 @@ pub use tls::ServerTls;
 
 type RegisterService = Box<dyn FnOnce(HttpTransport, GrpcService) -> (HttpTransport, GrpcService) + Send>;
 
+#[cfg(feature = "debug")]
+type ShowService = Box<dyn FnOnce(crate::debug::Debug) -> crate::debug::Debug + Send>;
+
 /// Services and the ports they are served on; made ready by [`Server::bind`].
 #[derive(Default)]
 pub struct Server {
@@ -57,9 +83,19 @@ pub struct Server {
     http: HttpConfig,
     grpc: GrpcConfig,
     ports: Vec<(String, Protocols)>,
+    admin: Vec<AdminPort>,
     services: Vec<RegisterService>,
     names: Vec<&'static str>,
     routes: Option<axum::Router>,
+    health: Health,
+    checks: Vec<Check>,
+    draining: Vec<CancellationToken>,
+    tasks: Vec<Tasks>,
+    hooks: Vec<Hook>,
+    #[cfg(feature = "debug")]
+    debug: Option<crate::debug::Debug>,
+    #[cfg(feature = "debug")]
+    shown: Vec<ShowService>,
     #[cfg(feature = "reflection")]
     reflection: bool,
     #[cfg(feature = "reflection")]
@@ -116,18 +152,95 @@ impl Server {
         self
     }
 
+    /// Serves HTTP routes on a port of their own, such as metrics or the debug pages: in the clear, without the services, with
+    /// few connections of its own, and until the last call is finished, so that one can look while a stop goes on. What is
+    /// asked of it then has a second to end.
+    ///
+    /// A port that is taken does not keep the service from starting: it is an error in the log, and
+    /// [`BoundServer::admin_addr`] is `None`. `name` is for both.
+    #[must_use]
+    pub fn admin(mut self, name: &'static str, address: impl fmt::Display, routes: axum::Router) -> Self {
+        self.admin.push((name, address.to_string(), routes));
+        self
+    }
+
+    /// Serves the figures of the service on a port of their own, at `/metrics`, with `/livez`, `/readyz` and `/ping` beside them.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn metrics(self, address: impl fmt::Display, metrics: &crate::telemetry::metrics::Metrics) -> Self {
+        let routes = metrics.routes().merge(self.health.routes());
+        self.admin("metrics", address, routes)
+    }
+
+    /// Serves the debug pages on the address of their settings, unless those turn them off. The services of this server and its
+    /// background tasks are shown by themselves.
+    #[cfg(feature = "debug")]
+    #[must_use]
+    pub fn debug(mut self, debug: crate::debug::Debug) -> Self {
+        self.debug = Some(debug);
+        self
+    }
+
     /// Adds a service.
     #[must_use]
     pub fn service<E: Endpoints>(mut self, endpoints: &E) -> Self {
         let endpoints = endpoints.clone();
         self.names.push(E::SERVICE.name);
+        #[cfg(feature = "debug")]
+        self.shown.push({
+            let endpoints = endpoints.clone();
+            Box::new(move |debug| debug.service(&endpoints))
+        });
         #[cfg(feature = "reflection")]
         self.descriptors.push(E::SERVICE.descriptors);
         self.services.push(Box::new(move |http, grpc| (http.service(&endpoints), grpc.service(&endpoints))));
         self
     }
 
-    /// Adds HTTP routes of your own; the routes of services come first.
+    /// The health of this server, to be asked; also `/livez`, `/readyz` and `/ping` [for an admin port](Health::routes).
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Adds something that is run every now and then to find out whether the server is well, by the settings of
+    /// [`ServerConfig::health`]. Not ready before all critical ones have passed once.
+    #[must_use]
+    pub fn check(mut self, check: Check) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// Cancels a token at the stop, when the listeners are closed and calls are finished: for streams that have no end of
+    /// their own, which would be waited for and cut. They end best with `UNAVAILABLE`, so that callers call again.
+    #[must_use]
+    pub fn draining(mut self, token: &CancellationToken) -> Self {
+        self.draining.push(token.clone());
+        self
+    }
+
+    /// Waits for background tasks at the stop, when the last call is finished: for as long as is left of
+    /// [`ServerConfig::drain_timeout`], and a second at least.
+    #[must_use]
+    pub fn tasks(mut self, tasks: &Tasks) -> Self {
+        self.tasks.push(tasks.clone());
+        self
+    }
+
+    /// Does something at the stop, when the last call and the last background task are finished: flushes what is buffered,
+    /// closes what is open. One after the other in the order in which they are added, each for `limit` at most; one that fails
+    /// is logged and keeps no other from being done. Not done when [`BoundServer::run`] is dropped, or ended by a second signal.
+    #[must_use]
+    pub fn on_stop<F, Fut>(mut self, name: &'static str, limit: Duration, run: F) -> Self
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.push(Hook::new(name, run, limit));
+        self
+    }
+
+    /// Adds HTTP routes of your own. The routes of services come first, then `/livez`, `/readyz` and `/ping` (see
+    /// [`HealthConfig::http`]), then these.
     #[must_use]
     pub fn routes(mut self, routes: axum::Router) -> Self {
         self.routes = Some(match self.routes.take() {
@@ -146,7 +259,7 @@ impl Server {
         self
     }
 
-    /// Serves all ports by TLS.
+    /// Serves all ports by TLS, but for those of [`Server::admin`].
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: ServerTls) -> Self {
@@ -158,7 +271,7 @@ impl Server {
     ///
     /// # Errors
     /// When a port is taken or an address is none (the error names it), when two services have routes that can't be told
-    /// apart, or when certificates can't be used.
+    /// apart, when a check is of a service that is not here, or when certificates can't be used.
     pub async fn bind(self) -> Result<BoundServer, ServeError> {
         self.config.validate().map_err(ServeError::setup)?;
         if self.ports.is_empty() {
@@ -166,11 +279,15 @@ impl Server {
                 "the server has no port: give it one with http, grpc or shared",
             )));
         }
-        let (health, health_service) = tonic_health::server::health_reporter();
-        for name in &self.names {
-            health.set_service_status(*name, tonic_health::ServingStatus::Serving).await;
-        }
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        let settings = self.config.health.clone();
+        let probes = settings.http.then(|| self.health.clone());
+        let monitor =
+            Monitor::new(self.health, self.checks, settings, reporter, self.names).await.map_err(ServeError::setup)?;
         let mut http = HttpTransport::new(self.http.clone());
+        if let Some(health) = probes {
+            http = http.aside(move |request| health.answer(request));
+        }
         let mut grpc = GrpcService::new(self.grpc.clone()).mount(health_service);
         #[cfg(feature = "reflection")]
         if self.reflection {
@@ -201,78 +318,43 @@ impl Server {
             let listener = listener.with_tls(tls.clone());
             listeners.push(listener);
         }
-        Ok(BoundServer { config: self.config, listeners, health, names: self.names })
+        let admin = self.admin;
+        #[cfg(feature = "debug")]
+        let (admin, debug) = debug_port(admin, self.debug, self.shown, &self.tasks);
+        Ok(BoundServer {
+            config: self.config,
+            listeners,
+            admin: Admin::bind(admin).await,
+            monitor,
+            draining: self.draining,
+            tasks: self.tasks,
+            hooks: self.hooks,
+            #[cfg(feature = "debug")]
+            debug,
+        })
     }
+}
+
+type AdminPort = (&'static str, String, axum::Router);
+
+/// Starts the debug port, unless its settings turn it off, with what the server knows by itself.
+#[cfg(feature = "debug")]
+fn debug_port(
+    mut admin: Vec<AdminPort>,
+    debug: Option<crate::debug::Debug>,
+    shown: Vec<ShowService>,
+    tasks: &[Tasks],
+) -> (Vec<AdminPort>, Option<crate::debug::DebugPort>) {
+    let Some(debug) = debug.filter(|debug| debug.settings_of_port().enabled) else { return (admin, None) };
+    let address = debug.settings_of_port().addr.to_string();
+    let debug = shown.into_iter().fold(debug, |debug, show| show(debug));
+    let port = tasks.iter().fold(debug, |debug, tasks| debug.tasks(tasks)).start();
+    admin.push(("debug", address, port.routes()));
+    (admin, Some(port))
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("ports", &self.ports).field("services", &self.names).finish_non_exhaustive()
-    }
-}
-
-/// A server whose ports are bound: connections wait in their queues until it runs.
-pub struct BoundServer {
-    config: ServerConfig,
-    listeners: Vec<Listener>,
-    health: tonic_health::server::HealthReporter,
-    names: Vec<&'static str>,
-}
-
-impl BoundServer {
-    /// The address of the first port for HTTP/JSON.
-    pub fn http_addr(&self) -> Option<SocketAddr> {
-        self.addr(|protocols| protocols != Protocols::Grpc)
-    }
-
-    /// The address of the first port for gRPC.
-    pub fn grpc_addr(&self) -> Option<SocketAddr> {
-        self.addr(|protocols| protocols != Protocols::Http)
-    }
-
-    fn addr(&self, fits: impl Fn(Protocols) -> bool) -> Option<SocketAddr> {
-        self.listeners.iter().find(|listener| fits(listener.protocols())).map(Listener::local_addr)
-    }
-
-    /// Serves until `shutdown` is done, then stops without losing a call: see the [module](self).
-    ///
-    /// Not cancel-safe: dropping the future drops all connections at once.
-    ///
-    /// # Errors
-    /// When a listener dies; the others are stopped as at a shutdown.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { config, listeners, mut health, names } = self;
-        let connections = connection::Connections::new(&config);
-        // Dropping this future ends what it has spawned.
-        let _guard = connections.guard();
-        let mut accepting = tokio::task::JoinSet::new();
-        for listener in listeners {
-            tracing::info!(address = %listener.local_addr(), protocols = listener.protocols().name(), "listening");
-            accepting.spawn(listener.accept(connections.clone()));
-        }
-        let result = tokio::select! {
-            () = shutdown => Ok(()),
-            Some(ended) = accepting.join_next() => ended.unwrap_or_else(|e| Err(ServeError::listener_task(e))),
-        };
-        let names = || names.iter().copied().chain([""]);
-        for name in names() {
-            health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
-        }
-        if result.is_ok() {
-            tokio::time::sleep(config.shutdown_delay).await;
-        }
-        accepting.shutdown().await;
-        // Whoever watches has been told; a watch has no end of its own, and would be waited for.
-        for name in names() {
-            health.clear_service_status(name).await;
-        }
-        connections.drain(config.drain_timeout).await;
-        result
-    }
-}
-
-impl fmt::Debug for BoundServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BoundServer").field("services", &self.names).finish_non_exhaustive()
     }
 }

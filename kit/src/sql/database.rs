@@ -61,7 +61,7 @@ pub enum Pool {
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: Pool,
-    target: Arc<str>,
+    pub(super) target: Arc<str>,
     patience: Duration,
     schema: &'static Schema,
 }
@@ -84,8 +84,31 @@ impl Database {
         let database = Self::open(config, schema).await?;
         if config.migrate {
             unless_read_only(database.migrate().await)?;
+        } else if let Some(lacking) = database.lacking().await {
+            tracing::warn!(
+                database = %database.target,
+                "{lacking}: set `database.migrate: true` (MIGRATE=true) for one start, or calls will fail"
+            );
         }
         Ok(database)
+    }
+
+    /// What is wrong with the schema: that it is missing, or older than the program. A newer one may do, and one that can't be
+    /// asked for is not missing.
+    pub(super) async fn lacking(&self) -> Option<String> {
+        let newest = self.schema.steps.iter().map(|step| step.version).max()?;
+        let table = self.schema.migrations_table;
+        let sql = format!("SELECT MAX(version) FROM {table} WHERE success = TRUE");
+        let found: Result<Option<i64>, sqlx::Error> = on_pool!(self, pool => {
+            // The table's name is a literal of the program.
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(pool).await
+        });
+        match found.map_err(self.failed("look for the schema")) {
+            Ok(Some(version)) if version >= newest => None,
+            Ok(Some(version)) => Some(format!("the schema is old: version {version}, this program needs {newest}")),
+            Err(error) if error.is_unavailable() => None,
+            Ok(None) | Err(_) => Some(format!("the schema is missing: there is nothing in the table {table}")),
+        }
     }
 
     async fn open(config: &DatabaseConfig, schema: &'static Schema) -> Result<Self, SqlError> {

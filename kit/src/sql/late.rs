@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::{sync::watch, time::sleep};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::SqlError;
 
@@ -41,6 +42,8 @@ struct State<R> {
     repository: OnceLock<R>,
     /// Why it is not there yet.
     why: watch::Sender<Arc<str>>,
+    /// What goes on trying; it ends with the last clone.
+    trying: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl<R: Send + Sync + 'static> Late<R> {
@@ -66,7 +69,9 @@ impl<R: Send + Sync + 'static> Late<R> {
             Err(error) if error.is_unavailable() => {
                 tracing::warn!(%error, "the service starts without its database");
                 let late = Self::new(OnceLock::new(), &error.to_string());
-                tokio::spawn(keep_trying(Arc::downgrade(&late.0), connect));
+                // Weak: what is tried for must not keep itself alive.
+                let trying = tokio::spawn(keep_trying(Arc::downgrade(&late.0), connect));
+                let _ = late.0.trying.set(AbortOnDropHandle::new(trying));
                 Ok(late)
             }
             Err(error) => Err(error),
@@ -81,8 +86,25 @@ impl<R: Send + Sync + 'static> Late<R> {
         self.0.repository.get().ok_or_else(|| SqlError::unavailable(Arc::clone(&self.0.why.borrow())))
     }
 
+    /// Waits until the repository is there: for as long as that takes.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the wait and nothing else.
+    pub async fn available(&self) -> &R {
+        let mut news = self.0.why.subscribe();
+        loop {
+            if let Some(repository) = self.0.repository.get() {
+                return repository;
+            }
+            if news.changed().await.is_err() {
+                // The sender lives in what `self` holds.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     fn new(repository: OnceLock<R>, why: &str) -> Self {
-        Self(Arc::new(State { repository, why: watch::Sender::new(why.into()) }))
+        Self(Arc::new(State { repository, why: watch::Sender::new(why.into()), trying: OnceLock::new() }))
     }
 }
 
@@ -94,14 +116,12 @@ where
     let mut pause = FIRST_PAUSE;
     loop {
         sleep(pause).await;
-        if state.strong_count() == 0 {
-            return;
-        }
         let result = connect().await;
         let Some(state) = state.upgrade() else { return };
         match result {
             Ok(repository) => {
                 let _ = state.repository.set(repository);
+                state.why.send_replace("".into());
                 tracing::info!("the database is there now");
                 return;
             }
@@ -165,6 +185,42 @@ mod tests {
         drop(late);
         sleep(LONGEST_PAUSE * 4).await;
         assert_eq!(attempts.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_runs_ends_with_the_last_clone() {
+        let (began, mut begins) = tokio::sync::mpsc::channel(1);
+        let late = Late::<()>::connect(move || {
+            let began = began.clone();
+            async move {
+                if began.try_send("first").is_ok() {
+                    return Err(SqlError::unavailable("away"));
+                }
+                // The second attempt hangs, for as long as it is let.
+                let _ = began.send("second").await;
+                std::future::pending().await
+            }
+        })
+        .await
+        .unwrap();
+        sleep(FIRST_PAUSE * 2).await;
+        assert_eq!((begins.recv().await, begins.recv().await), (Some("first"), Some("second")));
+        drop(late);
+        assert!(begins.recv().await.is_none(), "the attempt, and what makes them, are gone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_told_when_it_is_there() {
+        let attempts = AtomicU32::new(0);
+        let late = Late::connect(move || {
+            let attempt = attempts.fetch_add(1, Ordering::Relaxed);
+            async move { if attempt < 5 { Err(SqlError::unavailable("away")) } else { Ok(attempt) } }
+        })
+        .await
+        .unwrap();
+        assert_eq!(late.available().await, &5);
+        assert_eq!(late.available().await, &5, "at once");
+        assert_eq!(Late::ready(7).available().await, &7);
     }
 
     #[tokio::test]

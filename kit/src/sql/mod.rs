@@ -45,11 +45,16 @@ mod database;
 mod error;
 mod exclusive;
 mod late;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod schema;
 mod sqlite;
+#[cfg(feature = "trace")]
+mod statement;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 pub use config::DatabaseConfig;
 pub use database::{Database, Pool, unless_read_only};

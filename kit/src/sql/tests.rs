@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::{net::TcpListener, time::Instant};
+use tokio::net::TcpListener;
 
-use super::{Database, DatabaseConfig, Schema, SqlError, Step, lock_key, testing::Folder};
+use super::{
+    Database, DatabaseConfig, Schema, SqlError, Step, lock_key,
+    testing::{Folder, on_each_backend},
+};
 
 static SCHEMA: Schema = Schema {
     application: "kit",
@@ -25,10 +28,8 @@ async fn connect(url: String) -> Result<Database, SqlError> {
 }
 
 async fn refused(url: String) -> SqlError {
-    let start = Instant::now();
-    let error = connect(url).await.unwrap_err();
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
-    error
+    // The time is no assertion: it makes a test fail that would hang.
+    tokio::time::timeout(Duration::from_secs(60), connect(url)).await.expect("it gives up").unwrap_err()
 }
 
 /// A port that nobody listens on: bound once to be free, then let go.
@@ -40,12 +41,11 @@ async fn free_port() -> u16 {
 async fn a_server_that_is_not_there_is_unavailable_at_once() {
     for scheme in ["mysql", "postgres"] {
         let port = free_port().await;
-        let start = Instant::now();
         let error = refused(format!("{scheme}://root:secret@127.0.0.1:{port}/books")).await;
-        assert!(start.elapsed() < Duration::from_millis(900), "the true cause, not the pool's timeout");
         assert!(error.is_unavailable() && !error.is_read_only());
         let text = format!("{error} {error:?}");
         assert!(text.contains(&format!("{scheme}://root@127.0.0.1:{port}/books")), "{text}");
+        // The true cause, not the pool's timeout.
         assert!(text.contains("refused") && text.contains("database.url"), "{text}");
         assert!(!text.contains("secret"), "{text}");
     }
@@ -90,6 +90,44 @@ async fn a_database_that_takes_no_writes_is_opened_and_not_migrated() {
     assert!(database.migrate().await.unwrap_err().is_read_only());
 }
 
+on_each_backend!(a_schema_that_is_missing_or_old_is_noticed);
+
+async fn a_schema_that_is_missing_or_old_is_noticed(url: String) {
+    static NEWER: Schema = Schema {
+        application: "kit",
+        migrations_table: "kit_migrations",
+        lock_key: lock_key("kit"),
+        steps: &[
+            Step {
+                version: 1,
+                description: "words",
+                sqlite: "CREATE TABLE kit_words (word TEXT)",
+                mysql: "CREATE TABLE kit_words (word TEXT)",
+                postgres: "CREATE TABLE kit_words (word TEXT)",
+            },
+            Step {
+                version: 2,
+                description: "more words",
+                sqlite: "CREATE TABLE kit_more (word TEXT)",
+                mysql: "CREATE TABLE kit_more (word TEXT)",
+                postgres: "CREATE TABLE kit_more (word TEXT)",
+            },
+        ],
+    };
+    let bare = DatabaseConfig::new(url.clone());
+    let database = Database::connect(&bare, &SCHEMA).await.expect("the start goes on");
+    assert!(database.lacking().await.unwrap().contains("missing"));
+    database.migrate().await.unwrap();
+    assert_eq!(database.lacking().await, None);
+    let newer = Database::connect(&bare, &NEWER).await.unwrap();
+    assert_eq!(newer.lacking().await.unwrap(), "the schema is old: version 1, this program needs 2");
+    newer.migrate().await.unwrap();
+    assert_eq!(newer.lacking().await, None);
+    assert_eq!(database.lacking().await, None, "a newer one may do");
+    database.close().await;
+    newer.close().await;
+}
+
 #[tokio::test]
 async fn what_is_not_a_database_is_no_passing_trouble() {
     let folder = Folder::new();
@@ -105,4 +143,30 @@ async fn wrong_settings_are_an_error_before_anything_is_opened() {
     let error = refused("mysql://root:secret@db".to_owned()).await;
     assert!(error.to_string().contains("`url`") && !error.to_string().contains("secret"), "{error}");
     assert!(!error.is_unavailable());
+}
+
+#[cfg(feature = "metrics")]
+#[tokio::test]
+async fn the_pool_is_seen() {
+    use crate::telemetry::metrics::{Format, Metrics};
+
+    let folder = Folder::new();
+    // No more than are taken below: the start may have opened one, which comes back when it likes.
+    let config = DatabaseConfig { max_connections: 2, ..DatabaseConfig::new(folder.url("pool.db")) };
+    let (database, metrics) = (Database::connect(&config, &SCHEMA).await.unwrap(), Metrics::new());
+    database.observe(&metrics).unwrap();
+    let value = |name: &str| -> f64 {
+        let text = String::from_utf8(metrics.encode(Format::Text).unwrap()).unwrap();
+        let line = text.lines().find(|line| !line.starts_with('#') && line.contains(name)).unwrap();
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    assert_eq!(value("kit_sql_connections_max"), 2.0);
+    let super::Pool::Sqlite(pool) = database.pool() else { panic!("it is SQLite") };
+    let (first, second) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    assert_eq!((value("state=\"idle\""), value("state=\"used\"")), (0.0, 2.0));
+    first.close().await.unwrap();
+    assert_eq!(value("state=\"used\""), 1.0);
+    drop(second);
+    database.close().await;
+    assert_eq!(value("state=\"used\""), 0.0);
 }

@@ -127,7 +127,7 @@ const NEVER_SENT_ON: [&str; 10] = [
     "user-agent",
 ];
 
-/// The headers of a call that leaves: its metadata, deadline and request id.
+/// The headers of a call that leaves: its metadata, deadline, request id and trace.
 pub(crate) fn depart(cx: &Context) -> HeaderMap {
     let mut headers = cx.departing();
     remove_transport_headers(&mut headers);
@@ -139,6 +139,10 @@ pub(crate) fn depart(cx: &Context) -> HeaderMap {
     }
     if let Ok(id) = HeaderValue::from_str(cx.request_id().as_str()) {
         headers.insert(REQUEST_ID, id);
+    }
+    #[cfg(feature = "trace")]
+    if let Some(span) = cx.span() {
+        span.inject(&mut headers);
     }
     headers
 }

@@ -3,21 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use kit::{
-    Code, Context, Streaming,
+    Code, Context, Error, Streaming,
     client::Channel,
     middleware::StandardStack,
     server::{Server, ServerConfig},
+    task::Tasks,
 };
 use tokio::{
-    io::AsyncReadExt as _,
-    net::TcpStream,
-    sync::{Notify, mpsc},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, mpsc, oneshot},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     calls,
-    chat::proto::chat::{Chat, ChatClient, ChatEndpoints, CountRequest},
-    support::{OnDrop, Running, counting, get, line, room, saying, soon},
+    chat::proto::chat::{Chat, ChatClient, ChatEndpoints, CountRequest, Line},
+    support::{Log, OnDrop, Running, counting, get, line, room, saying, soon},
 };
 
 #[tokio::test]
@@ -95,7 +97,8 @@ async fn a_stop_has_a_hard_end() {
     let client = ChatClient::new(&Channel::new(&server.grpc_url()).unwrap());
     let call = tokio::spawn(async move { client.say(&Context::background(), line("")).await });
     assert_eq!(soon(events.recv()).await, Some("started"));
-    soon(server.stopped()).await.unwrap();
+    let error = soon(server.stopped()).await.unwrap_err();
+    assert_eq!(error.to_string(), "1 call was cut at the stop");
     assert_eq!(soon(events.recv()).await, Some("gone"));
     assert_eq!(soon(call).await.unwrap().unwrap_err().code(), Code::Unavailable);
 }
@@ -188,4 +191,303 @@ async fn old_connections_are_asked_to_close() {
         }
     })
     .await;
+}
+
+/// A `Say` that tells when it begins and ends when it is told, and a server on it.
+fn held() -> (ChatEndpoints, mpsc::UnboundedReceiver<()>, Arc<Notify>) {
+    let (told, started) = mpsc::unbounded_channel();
+    let go = Arc::new(Notify::new());
+    let held = Arc::clone(&go);
+    let endpoints = saying(move |_, said| {
+        let (told, go) = (told.clone(), Arc::clone(&held));
+        async move {
+            let gone = go.notified();
+            told.send(()).unwrap();
+            gone.await;
+            Ok(said)
+        }
+    });
+    (endpoints, started, go)
+}
+
+fn say(url: String) -> tokio::task::JoinHandle<Result<String, Error>> {
+    let client = ChatClient::new(&Channel::new(&url).unwrap());
+    tokio::spawn(async move { client.say(&Context::background(), line("a")).await.map(|line| line.text) })
+}
+
+#[tokio::test]
+async fn calls_that_are_cut_are_counted_not_connections() {
+    let (endpoints, mut started, _go) = held();
+    let config = ServerConfig { drain_timeout: Duration::from_millis(50), ..ServerConfig::default() };
+    let server = Running::start(Server::new().config(config).service(&endpoints)).await;
+    // Two calls on one connection, one on another, a stream that nobody ends, and a connection without a call.
+    let client = ChatClient::new(&Channel::new(&server.grpc_url()).unwrap());
+    let calls: Vec<_> = (0..2)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.say(&Context::background(), line("")).await })
+        })
+        .collect();
+    let other = say(server.http_url());
+    let (_lines, talk) = Streaming::<Line>::channel(1);
+    let mut talk = client.talk(&Context::background(), talk).await.unwrap();
+    let _idle = TcpStream::connect(server.http).await.unwrap();
+    for _ in 0..3 {
+        soon(started.recv()).await.unwrap();
+    }
+    let error = soon(server.stopped()).await.unwrap_err();
+    assert_eq!(error.to_string(), "4 calls were cut at the stop");
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Unavailable);
+    }
+    assert_eq!(other.await.unwrap().unwrap_err().code(), Code::Unavailable);
+    assert_eq!(talk.message().await.unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_stop_at_once() {
+    let (endpoints, mut started, _go) = held();
+    let day = Duration::from_secs(24 * 3600);
+    let config = ServerConfig { shutdown_delay: day, drain_timeout: day, ..ServerConfig::default() };
+    let tasks = Tasks::new();
+    tasks.spawn("stuck", &Context::background(), std::future::pending()).unwrap();
+    let server = Server::new().config(config).service(&endpoints).tasks(&tasks).grpc("127.0.0.1:0");
+    let server = server.on_stop("hang", day, std::future::pending).bind().await.unwrap();
+    let call = say(format!("grpc://{}", server.grpc_addr().unwrap()));
+    let (first, second) = (CancellationToken::new(), CancellationToken::new());
+    let running = tokio::spawn(server.run_until(first.clone().cancelled_owned(), second.clone().cancelled_owned()));
+    soon(started.recv()).await.unwrap();
+    first.cancel();
+    tokio::task::yield_now().await;
+    assert!(!running.is_finished());
+    second.cancel();
+    let error = soon(running).await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "1 call was cut at the stop; 1 background task was cut at the stop");
+    assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+/// One HTTP/1.1 connection that is kept.
+struct Kept(TcpStream);
+
+impl Kept {
+    async fn open(server: &Running) -> Self {
+        Self(TcpStream::connect(server.http).await.unwrap())
+    }
+
+    /// Sends a request, and reads an answer that has a length.
+    async fn get(&mut self, target: &str) -> String {
+        self.0.write_all(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        loop {
+            assert_ne!(self.0.read_buf(&mut answer).await.unwrap(), 0, "closed before the answer");
+            let text = String::from_utf8_lossy(&answer).into_owned();
+            let length = |head: &str| {
+                let (_, rest) = head.split_once("content-length: ")?;
+                rest.split("\r\n").next()?.parse::<usize>().ok()
+            };
+            if let Some((head, body)) = text.split_once("\r\n\r\n")
+                && body.len() == length(head).unwrap()
+            {
+                return text;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn before_the_ports_close_readiness_is_gone_and_kept_connections_are_let_go() {
+    let config = ServerConfig { shutdown_delay: Duration::from_secs(24 * 3600), ..ServerConfig::default() };
+    let server = Server::new().config(config).service(&room()).http("127.0.0.1:0").grpc("127.0.0.1:0");
+    let server = server.bind().await.unwrap();
+    let (stop, at_once) = (CancellationToken::new(), CancellationToken::new());
+    let health = server.health();
+    let (http, grpc) = (server.http_addr().unwrap(), server.grpc_addr().unwrap());
+    let served = tokio::spawn(server.run_until(stop.clone().cancelled_owned(), at_once.clone().cancelled_owned()));
+    let mut server = Running::of(http, grpc, served);
+    let mut kept = Kept::open(&server).await;
+    let ready = kept.get("/readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 200 OK") && ready.ends_with("\r\n\r\nready\n"), "{ready}");
+    assert!(!ready.contains("connection: close"), "{ready}");
+    stop.cancel();
+    soon(health.until(false)).await;
+    // Everything is still served; but who looks is told to go, and who keeps a connection, too.
+    let probe = get(http, "/readyz").await;
+    assert_eq!((probe.status, probe.text().as_str()), (503, "stopping\n"));
+    assert_eq!(get(http, "/livez").await.status, 200);
+    let client = ChatClient::new(&Channel::new(&server.grpc_url()).unwrap());
+    let error = Channel::new(&server.grpc_url()).unwrap().check(&Context::background(), "chat.Chat").await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    let error = Channel::new(&server.http_url()).unwrap().check(&Context::background(), "chat.Chat").await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    assert_eq!(client.say(&Context::background(), line("a")).await.unwrap().text, "A");
+    let last = soon(kept.get("/readyz")).await;
+    assert!(last.starts_with("HTTP/1.1 503") && last.contains("connection: close\r\n"), "{last}");
+    let mut rest = Vec::new();
+    assert_eq!(soon(kept.0.read_to_end(&mut rest)).await.unwrap(), 0, "the server keeps its word");
+    at_once.cancel();
+    server.stop();
+    soon(server.stopped()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_admin_port_answers_until_the_last_call_is_finished() {
+    let (endpoints, mut started, go) = held();
+    let server = Server::new().service(&endpoints).grpc("127.0.0.1:0");
+    let routes = server.health().routes().route("/hello", axum::routing::get(async || "here"));
+    let server = server.admin("debug", "127.0.0.1:0", routes).bind().await.unwrap();
+    let (grpc, admin) = (server.grpc_addr().unwrap(), server.admin_addr("debug").unwrap());
+    assert_eq!(server.admin_addr("metrics"), None);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+    assert_eq!(get(admin, "/hello").await.text(), "here");
+    assert_eq!(get(admin, "/readyz").await.status, 200);
+    assert_eq!(get(admin, "/v1/count/1").await.status, 404, "the services are not there");
+    let call = say(format!("grpc://{grpc}"));
+    soon(started.recv()).await.unwrap();
+    stop.cancel();
+    soon(async {
+        while TcpStream::connect(grpc).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let looked = get(admin, "/readyz?verbose").await;
+    assert_eq!((looked.status, looked.text().as_str()), (503, "stopping\n"));
+    assert_eq!(get(admin, "/hello").await.text(), "here");
+    go.notify_waiters();
+    assert_eq!(soon(call).await.unwrap().unwrap(), "a");
+    soon(running).await.unwrap().unwrap();
+    assert!(TcpStream::connect(admin).await.is_err());
+}
+
+#[tokio::test]
+async fn what_an_admin_port_is_asked_does_not_hold_a_stop_up_and_is_no_call() {
+    let (told, mut asked) = mpsc::unbounded_channel();
+    let profile = axum::routing::get(move || {
+        let told = told.clone();
+        async move {
+            told.send("asked").unwrap();
+            let _gone = OnDrop(told, "gone");
+            std::future::pending::<()>().await
+        }
+    });
+    let server =
+        Server::new().http("127.0.0.1:0").admin("debug", "127.0.0.1:0", axum::Router::new().route("/", profile));
+    let server = server.bind().await.unwrap();
+    let admin = server.admin_addr("debug").unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+    let mut looking = TcpStream::connect(admin).await.unwrap();
+    looking.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert_eq!(soon(asked.recv()).await, Some("asked"));
+    stop.cancel();
+    soon(running).await.unwrap().unwrap();
+    assert_eq!(soon(asked.recv()).await, Some("gone"));
+}
+
+#[tokio::test]
+async fn an_admin_port_that_is_taken_does_not_keep_the_service_from_starting() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let hello = || axum::Router::new().route("/", axum::routing::get(async || "here"));
+    let server = Server::new().service(&room()).http("127.0.0.1:0");
+    let server = server.admin("debug", address, hello()).admin("metrics", "127.0.0.1:0", hello());
+    let log = Log::start();
+    let server = server.bind().await.unwrap();
+    assert_eq!(server.admin_addr("debug"), None);
+    let (http, metrics) = (server.http_addr().unwrap(), server.admin_addr("metrics").unwrap());
+    let lines = log.with("the service goes on without its debug port");
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert_eq!((line["level"].as_str(), line["port"].as_str()), (Some("ERROR"), Some("debug")), "{line}");
+    let error = line["error"].as_str().unwrap();
+    assert!(error.contains(&address.to_string()) && error.contains("another process has that port"), "{line}");
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+    assert_eq!(get(http, "/v1/count/1").await.status, 200);
+    assert_eq!(get(metrics, "/").await.text(), "here");
+    stop.cancel();
+    soon(running).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_to_be_done_at_the_stop_is_done_in_order_after_the_last_call_and_task() {
+    let (told, mut events) = mpsc::unbounded_channel();
+    let (endpoints, mut started, go) = held();
+    let tasks = Tasks::new();
+    let (finish, finished) = oneshot::channel::<()>();
+    let of_task = told.clone();
+    tasks
+        .spawn("mail", &Context::background(), async move {
+            let _ = finished.await;
+            of_task.send("task").unwrap();
+        })
+        .unwrap();
+    let tell = |what| {
+        let told = told.clone();
+        move || async move { told.send(what).unwrap() }
+    };
+    let limit = Duration::from_secs(60);
+    let server = Server::new()
+        .service(&endpoints)
+        .tasks(&tasks)
+        .on_stop("one", limit, tell("one"))
+        .on_stop("slow", Duration::from_millis(10), std::future::pending)
+        .on_stop("broken", limit, || async { panic!("not today") })
+        .on_stop("two", limit, tell("two"));
+    let mut server = Running::start(server).await;
+    let call = say(server.grpc_url());
+    soon(started.recv()).await.unwrap();
+    server.stop();
+    go.notify_waiters();
+    assert_eq!(soon(call).await.unwrap().unwrap(), "a");
+    // The call is finished, the task is not.
+    assert!(events.try_recv().is_err());
+    finish.send(()).unwrap();
+    soon(server.stopped()).await.unwrap();
+    let mut all = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        all.push(event);
+    }
+    assert_eq!(all, ["task", "one", "two"]);
+}
+
+#[tokio::test]
+async fn a_background_task_that_does_not_end_is_cut_and_told() {
+    let tasks = Tasks::new();
+    tasks.spawn("stuck", &Context::background(), std::future::pending()).unwrap();
+    let config = ServerConfig { drain_timeout: Duration::ZERO, ..ServerConfig::default() };
+    let server = Running::start(Server::new().config(config).tasks(&tasks)).await;
+    let error = soon(server.stopped()).await.unwrap_err();
+    assert_eq!(error.to_string(), "1 background task was cut at the stop");
+}
+
+#[tokio::test]
+async fn streams_without_an_end_are_told_when_calls_are_finished() {
+    let draining = CancellationToken::new();
+    let told = draining.clone();
+    let endpoints = counting(move |_, _| {
+        let told = told.clone();
+        async move {
+            let (sender, lines) = Streaming::channel(1);
+            tokio::spawn(async move {
+                sender.send(Ok(line("first"))).await.unwrap();
+                told.cancelled().await;
+                let _ = sender.send(Err(Error::unavailable("the service stops: call again"))).await;
+            });
+            Ok(lines)
+        }
+    });
+    let server = Running::start(Server::new().service(&endpoints).draining(&draining)).await;
+    let mut watching = Vec::new();
+    for url in [server.grpc_url(), server.http_url()] {
+        let client = ChatClient::new(&Channel::new(&url).unwrap());
+        let mut lines = client.count(&Context::background(), CountRequest { to: 1 }).await.unwrap();
+        assert_eq!(soon(lines.message()).await.unwrap().unwrap().text, "first");
+        watching.push(lines);
+    }
+    soon(server.stopped()).await.unwrap();
+    for mut lines in watching {
+        let error = soon(lines.message()).await.unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::Unavailable, "the service stops: call again"));
+    }
 }

@@ -4,15 +4,27 @@
 #![allow(clippy::disallowed_methods, reason = "a test sends a handful of signals: its channels need no bound")]
 
 mod bad_input;
+mod cache;
 mod calls;
+mod chromium;
 mod conformance;
+mod debug;
+mod debug_charts;
+mod debug_port;
 mod fuzz;
 mod grpc;
+mod health;
 mod http;
 mod lifecycle;
+mod log;
+mod metrics;
 mod middleware;
+mod prometheus;
+mod report;
 mod support;
+mod task;
 mod tls;
+mod trace;
 
 #[allow(dead_code, reason = "the example has a main")]
 #[path = "../../examples/echo.rs"]

@@ -7,11 +7,12 @@ use std::{
 };
 
 use kit::{
-    Code, Context, Endpoint, Error, Middleware, Payload, Request, Streaming,
+    Code, Context, Endpoint, Error, LayerInfo, Middleware, Payload, Request, Streaming,
     middleware::{StandardConfig, StandardStack},
 };
+use serde_json::Value;
 use tokio::time::Instant;
-use tower::{limit::ConcurrencyLimitLayer, timeout::TimeoutLayer};
+use tower::{limit::ConcurrencyLimitLayer, timeout::TimeoutLayer, util::MapRequestLayer};
 
 use crate::{
     calls,
@@ -39,13 +40,14 @@ impl Mark {
 impl Middleware for Mark {
     fn apply<Req: Payload, Res: Payload>(&self, endpoint: Endpoint<Req, Res>) -> Endpoint<Req, Res> {
         use tower::ServiceExt as _;
-        let (method, this) = (endpoint.method().clone(), self.clone());
-        let marked = endpoint.map_request(move |request: Request<Req>| {
-            let name = request.context().method().map(|method| method.name.to_string()).unwrap_or_default();
-            this.1.lock().unwrap().push(format!("{}{name}", this.0));
-            request
-        });
-        Endpoint::new(method, marked)
+        let this = self.clone();
+        endpoint.wrap([LayerInfo::new(this.0, Value::Null)], |inner| {
+            inner.map_request(move |request: Request<Req>| {
+                let name = request.context().method().map(|method| method.name.to_string()).unwrap_or_default();
+                this.1.lock().unwrap().push(format!("{}{name}", this.0));
+                request
+            })
+        })
     }
 }
 
@@ -73,8 +75,11 @@ async fn around_all_some_or_one() {
     // The last one put around is the outermost; of a pair it is the first. One that is switched off is not there.
     call_all(&room().with(&mark.named("in ").only(["Say"])).with(&mark.named("out ").only(["Say"]))).await;
     assert_eq!(mark.taken(), ["out Say", "in Say"]);
-    call_all(&room().with(&(mark.named("1 "), mark.named("2 ")).only(["Say"]))).await;
+    let pair = room().with(&(mark.named("1 "), mark.named("2 ")).only(["Say"]));
+    call_all(&pair).await;
     assert_eq!(mark.taken(), ["1 Say", "2 Say"]);
+    let names: Vec<_> = pair.say.layers().iter().map(LayerInfo::name).collect();
+    assert_eq!(names, ["1 ", "2 "], "what stands inside is still known");
     call_all(&room().with(&(Some(mark.named("on ").only(["Say"])), None::<Mark>)).with(&())).await;
     assert_eq!(mark.taken(), ["on Say"]);
 }
@@ -382,15 +387,10 @@ async fn extensions_go_inwards() {
     struct Login;
     impl Middleware for Login {
         fn apply<Req: Payload, Res: Payload>(&self, endpoint: Endpoint<Req, Res>) -> Endpoint<Req, Res> {
-            use tower::ServiceExt as _;
-            let method = endpoint.method().clone();
-            Endpoint::new(
-                method,
-                endpoint.map_request(|mut request: Request<Req>| {
-                    request.context_mut().set_extension(User("wu"));
-                    request
-                }),
-            )
+            endpoint.layer(MapRequestLayer::new(|mut request: Request<Req>| {
+                request.context_mut().set_extension(User("wu"));
+                request
+            }))
         }
     }
     let endpoints = saying(|cx, _| async move { Ok(line(cx.extension::<User>().map_or("nobody", |user| user.0))) });

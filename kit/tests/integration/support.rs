@@ -81,8 +81,9 @@ impl Log {
         LOG.get_or_init(|| {
             let log: &'static Self =
                 Box::leak(Box::new(Self { lines: Mutex::default(), written: watch::Sender::new(()) }));
-            let config = LogConfig { level: "info".to_owned(), format: LogFormat::Json };
-            tracing_subscriber::registry().with(config.layer_to(move || log).unwrap()).init();
+            let config = LogConfig { format: LogFormat::Json, ..LogConfig::default() };
+            let spans = kit::telemetry::spans::layer(tracing::Level::INFO);
+            tracing_subscriber::registry().with(config.layer_to(move || log).unwrap()).with(spans).init();
             log
         })
     }
@@ -90,6 +91,12 @@ impl Log {
     pub(crate) fn of(&self, request_id: &str) -> Vec<Value> {
         let lines = self.lines.lock().unwrap();
         lines.iter().filter(|line| line["request_id"] == request_id).cloned().collect()
+    }
+
+    /// The lines with a message.
+    pub(crate) fn with(&self, message: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().filter(|line| line["message"] == message).cloned().collect()
     }
 
     /// The access log of a request.
@@ -141,6 +148,15 @@ impl Running {
             let _ = stopped.await;
         }));
         Self { http, grpc, stop: Some(stop), served }
+    }
+
+    /// One that somebody else stops.
+    pub(crate) fn of(
+        http: SocketAddr,
+        grpc: SocketAddr,
+        served: JoinHandle<Result<(), kit::server::ServeError>>,
+    ) -> Self {
+        Self { http, grpc, stop: None, served }
     }
 
     pub(crate) async fn serve(endpoints: &impl Endpoints) -> Self {

@@ -115,26 +115,28 @@ impl SqlComments {
     /// from before the insert until the commit makes the two orders one. SQLite has one writer at a time anyway.
     async fn insert(&self, book_id: i64, content: &str, at: &str) -> Result<i64, sqlx::Error> {
         let slot = book_id.rem_euclid(SLOTS);
-        match self.database.pool() {
+        let database = &self.database;
+        match database.pool() {
             Pool::Sqlite(pool) => {
                 let insert = sqlx::query(ADD).bind(book_id).bind(content).bind(at);
-                Ok(insert.execute(pool).await?.last_insert_rowid())
+                Ok(database.traced(ADD, insert.execute(pool)).await?.last_insert_rowid())
             }
             Pool::MySql(pool) => {
                 let mut transaction = pool.begin().await?;
                 let lock = sqlx::query(LOCK_SLOT_MYSQL).bind(slot);
-                lock.fetch_one(&mut *transaction).await?;
+                database.traced(LOCK_SLOT_MYSQL, lock.fetch_one(&mut *transaction)).await?;
                 let insert = sqlx::query(ADD_MYSQL).bind(book_id).bind(content).bind(at);
-                let id = insert.execute(&mut *transaction).await?.last_insert_id();
+                let inserted = database.traced(ADD_MYSQL, insert.execute(&mut *transaction)).await?;
+                let id = inserted.last_insert_id();
                 transaction.commit().await?;
                 i64::try_from(id).map_err(|error| sqlx::Error::Decode(error.into()))
             }
             Pool::Postgres(pool) => {
                 let mut transaction = pool.begin().await?;
                 let lock = sqlx::query(LOCK_SLOT_POSTGRES).bind(slot);
-                lock.fetch_one(&mut *transaction).await?;
+                database.traced(LOCK_SLOT_POSTGRES, lock.fetch_one(&mut *transaction)).await?;
                 let insert = sqlx::query_scalar(ADD_POSTGRES).bind(book_id).bind(content).bind(at);
-                let id = insert.fetch_one(&mut *transaction).await?;
+                let id = database.traced(ADD_POSTGRES, insert.fetch_one(&mut *transaction)).await?;
                 transaction.commit().await?;
                 Ok(id)
             }
@@ -147,7 +149,7 @@ impl Comments for SqlComments {
         let list = self.database.dialect(LIST_MYSQL, LIST);
         let rows = on_pool!(self.database, pool => {
             let query = sqlx::query_as::<_, Row>(list).bind(book_id).bind(i64::from(limit));
-            query.fetch_all(pool).await
+            self.database.traced(list, query.fetch_all(pool)).await
         });
         let rows = rows.map_err(self.database.failed("list the comments"))?;
         Ok(rows.into_iter().rev().map(comment).collect())
@@ -156,8 +158,8 @@ impl Comments for SqlComments {
     async fn after(&self, book_id: i64, after_id: i64, limit: u32) -> Result<Vec<Comment>, RepositoryError> {
         let after = self.database.dialect(AFTER_MYSQL, AFTER);
         let rows = on_pool!(self.database, pool => {
-            let query = sqlx::query_as::<_, Row>(after).bind(book_id).bind(after_id);
-            query.bind(i64::from(limit)).fetch_all(pool).await
+            let query = sqlx::query_as::<_, Row>(after).bind(book_id).bind(after_id).bind(i64::from(limit));
+            self.database.traced(after, query.fetch_all(pool)).await
         });
         let rows = rows.map_err(self.database.failed("look for new comments"))?;
         Ok(rows.into_iter().map(comment).collect())
@@ -166,7 +168,7 @@ impl Comments for SqlComments {
     async fn last_id(&self, book_id: i64) -> Result<i64, RepositoryError> {
         let last = self.database.dialect(LAST_ID_MYSQL, LAST_ID);
         let id: Result<Option<i64>, _> = on_pool!(self.database, pool => {
-            sqlx::query_scalar(last).bind(book_id).fetch_optional(pool).await
+            self.database.traced(last, sqlx::query_scalar(last).bind(book_id).fetch_optional(pool)).await
         });
         let id = id.map_err(self.database.failed("find the newest comment"))?;
         Ok(id.unwrap_or_default())

@@ -25,7 +25,7 @@ mod watcher;
 
 use std::{sync::Arc, time::Duration};
 
-use kit::{Context, Error, Payload as _, Streaming};
+use kit::{Context, Error, Payload as _, Streaming, cache::Cached};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -54,10 +54,12 @@ const MSG: &str = "success";
 
 /// The comments service on a store.
 ///
-/// Posting, listing and watching share the store and nothing else, so any number of instances may run on one database.
+/// Posting, listing and watching share the store and nothing else, so any number of instances may run on one database. Lists
+/// may be kept in a cache: a new comment outdates the list of its book, there and wherever it is being made.
 #[derive(Debug)]
 pub struct CommentsService<C> {
     comments: Arc<C>,
+    lists: Option<Cached<GetResp>>,
     news: News,
     watch_interval: Duration,
     stop: CancellationToken,
@@ -68,6 +70,7 @@ impl<C: Comments> CommentsService<C> {
     pub fn new(comments: C) -> Self {
         Self {
             comments: Arc::new(comments),
+            lists: None,
             news: News::default(),
             watch_interval: WATCH_INTERVAL,
             stop: CancellationToken::new(),
@@ -81,12 +84,24 @@ impl<C: Comments> CommentsService<C> {
         self
     }
 
-    /// Ends all watching when `stop` is cancelled, because otherwise a stream that never ends would hold up the stop of the
-    /// server.
+    /// Keeps lists of comments in a cache. Without one every list is read from the store.
+    #[must_use]
+    pub fn with_cache(mut self, lists: Cached<GetResp>) -> Self {
+        self.lists = Some(lists);
+        self
+    }
+
+    /// Ends all watching when `stop` is cancelled, with `UNAVAILABLE`, so that watchers call again: otherwise a stream that never
+    /// ends would hold up the stop of the server.
     #[must_use]
     pub fn with_stop(mut self, stop: CancellationToken) -> Self {
         self.stop = stop;
         self
+    }
+
+    async fn list(&self, book: i64) -> Result<GetResp, Error> {
+        let comments = self.comments.list(book, MAX_LISTED).await?;
+        Ok(GetResp { code: CODE, msg: MSG.to_owned(), data: newest(comments, MAX_LISTED_BYTES) })
     }
 }
 
@@ -94,15 +109,23 @@ impl<C: Comments> BookComments for CommentsService<C> {
     /// Nobody here knows which books there are, so any positive number is taken.
     async fn post(&self, _: &Context, request: PostReq) -> Result<PostResp, Error> {
         check_post(&request)?;
-        let comment = self.comments.add(request.id, &request.content).await?;
-        self.news.publish(comment.book_id);
+        let book = request.id.to_string();
+        let change = self.lists.as_ref().map(|lists| lists.change(&book));
+        let added = self.comments.add(request.id, &request.content).await;
+        // Also when it failed: the answer may have been lost after the comment was stored.
+        if let Some(change) = change {
+            change.done().await;
+        }
+        self.news.publish(added?.book_id);
         Ok(PostResp { code: CODE, msg: MSG.to_owned() })
     }
 
     async fn get(&self, _: &Context, request: GetReq) -> Result<GetResp, Error> {
         check_id(request.id)?;
-        let comments = self.comments.list(request.id, MAX_LISTED).await?;
-        Ok(GetResp { code: CODE, msg: MSG.to_owned(), data: newest(comments, MAX_LISTED_BYTES) })
+        match &self.lists {
+            Some(lists) => lists.get_or_load(&request.id.to_string(), || self.list(request.id)).await,
+            None => self.list(request.id).await,
+        }
     }
 
     async fn watch(&self, _: &Context, request: WatchReq) -> Result<Streaming<Comment>, Error> {

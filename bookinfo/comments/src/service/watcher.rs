@@ -64,15 +64,15 @@ impl<C: Comments> Watcher<C> {
     pub(super) fn into_stream(self) -> Streaming<Comment> {
         Streaming::new(try_unfold(self, |mut watcher| async move {
             let next = watcher.next().await?;
-            Ok(next.map(|comment| (Comment::from(comment), watcher)))
+            Ok(Some((Comment::from(next), watcher)))
         }))
     }
 
-    /// The next comment, or `None` when the server stops.
-    async fn next(&mut self) -> Result<Option<models::Comment>, Error> {
+    /// The next comment. A stop of the server is an error: a plain end would look as if there were nothing more to come.
+    async fn next(&mut self) -> Result<models::Comment, Error> {
         loop {
             if let Some(comment) = self.unread.pop_front() {
-                return Ok(Some(comment));
+                return Ok(comment);
             }
             let stop = self.stop.clone();
             let going_on = tokio::select! {
@@ -84,7 +84,7 @@ impl<C: Comments> Watcher<C> {
                 }
             };
             if !going_on {
-                return Ok(None);
+                return Err(Error::unavailable("the service stops: call again"));
             }
             if self.unread.is_empty() {
                 self.rest().await;

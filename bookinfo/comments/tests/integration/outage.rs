@@ -3,19 +3,25 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bookcomments::{
+    app::App,
+    config::Config,
     proto::comments::{BookComments, GetReq, PostReq},
     repository::{DatabaseConfig, SqlComments},
     service::CommentsService,
 };
+use bookcommon::testing::instruments;
 use kit::{
     Code, Context, Error,
+    server::{Health, HealthConfig, ServerConfig},
     sql::testing::{Backend, run},
 };
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     task::JoinHandle,
+    time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mysql_goes_and_comes_back() {
@@ -56,6 +62,37 @@ impl Cable {
     }
 }
 
+/// The whole service, which looks at its database often.
+struct Served {
+    health: Health,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    async fn start(database: DatabaseConfig) -> Self {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let health = HealthConfig { interval: Duration::from_millis(20), ..HealthConfig::default() };
+        let server = ServerConfig { health, ..ServerConfig::default() };
+        let config = Config { http_addr: any, grpc_addr: any, database, server, ..Config::default() };
+        let bound = App::build(&config, instruments("comments")).await.unwrap().server(&config).bind().await.unwrap();
+        let (health, stop) = (bound.health(), CancellationToken::new());
+        let stopped = stop.clone().cancelled_owned();
+        let task = tokio::spawn(async move { bound.run(stopped).await.unwrap() });
+        Self { health, stop, task }
+    }
+
+    async fn becomes(&self, ready: bool) {
+        timeout(Duration::from_secs(60), self.health.until(ready)).await.expect("its readiness follows the database");
+        assert_eq!(self.health.is_serving("comments.BookComments"), ready);
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        timeout(Duration::from_secs(60), self.task).await.expect("it stops").unwrap();
+    }
+}
+
 async fn outage(url: String) {
     let server = address(&url);
     let cable = Cable::plug("127.0.0.1:0".parse().unwrap(), server).await;
@@ -68,8 +105,11 @@ async fn outage(url: String) {
     };
     let service = CommentsService::new(SqlComments::connect(&config).await.unwrap());
     post(&service, "before").await.unwrap();
+    let served = Served::start(config).await;
+    served.becomes(true).await;
 
     cable.pull().await;
+    served.becomes(false).await;
     for _ in 0..3 {
         let error = post(&service, "never stored").await.unwrap_err();
         assert_eq!(error.code(), Code::Unavailable, "{}", error.to_log());
@@ -77,10 +117,12 @@ async fn outage(url: String) {
     }
 
     let cable = Cable::plug(addr, server).await;
+    served.becomes(true).await;
     post(&service, "after").await.unwrap();
     let answer = service.get(&Context::background(), GetReq { id: 1 }).await.unwrap();
     let contents: Vec<_> = answer.data.iter().map(|comment| comment.content.as_str()).collect();
     assert_eq!(contents, ["before", "after"]);
+    served.stop().await;
     cable.pull().await;
 }
 

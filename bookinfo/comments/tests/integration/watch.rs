@@ -96,15 +96,18 @@ async fn a_slow_reader_misses_nothing_and_nothing_is_queued_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_stop_of_the_server_ends_it() {
+async fn the_stop_of_the_server_ends_it_with_an_error() {
     let setting = Setting::new();
     let (mut waiting, mut reading) = (setting.watch(1).await, setting.watch(1).await);
     let (end, ()) = tokio::join!(next(&mut waiting), async {
         tokio::time::sleep(Duration::from_millis(10)).await;
         setting.stop.cancel();
     });
-    assert_eq!(end.unwrap(), None);
-    assert_eq!(next(&mut reading).await.unwrap(), None);
+    for end in [end, next(&mut reading).await] {
+        let error = end.unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::Unavailable, "the service stops: call again"));
+    }
+    assert_eq!(next(&mut reading).await.unwrap(), None, "an error is the last");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use bookcomments::{
     proto::comments::{BookComments, BookCommentsClient, GetReq, PostReq, WatchReq},
     repository::DatabaseConfig,
 };
-use bookcommon::testing::{Answer, http};
+use bookcommon::testing::{Answer, http, instruments};
 use kit::{Code, Context, client::Channel, sql::testing::Folder};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 struct Running {
     http: String,
     grpc: String,
+    app: App,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -30,15 +31,12 @@ impl Running {
         let any = "127.0.0.1:0".parse().unwrap();
         let config = Config { http_addr: any, grpc_addr: any, database, ..Config::default() };
         let stop = CancellationToken::new();
-        let app = App::build(&config, stop.clone()).await.unwrap();
+        let app = App::build(&config, instruments("comments")).await.unwrap();
         let server = app.server(&config).bind().await.unwrap();
         let (http, grpc) = (server.http_addr().unwrap().to_string(), server.grpc_addr().unwrap().to_string());
         let stopped = stop.clone().cancelled_owned();
-        let task = tokio::spawn(async move {
-            server.run(stopped).await.unwrap();
-            app.close().await;
-        });
-        Self { http, grpc, stop, task }
+        let task = tokio::spawn(async move { server.run(stopped).await.unwrap() });
+        Self { http, grpc, app, stop, task }
     }
 
     async fn in_memory() -> Self {
@@ -105,6 +103,22 @@ async fn comments_are_watched_by_both_ways() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_tells_watchers_to_call_again() {
+    let mut server = Running::in_memory().await;
+    let mut watching = Vec::new();
+    for client in server.clients() {
+        watching.push(client.watch(&Context::background(), WatchReq { id: 1 }).await.unwrap());
+    }
+    server.stop.cancel();
+    for mut watch in watching {
+        let end = timeout(Duration::from_secs(60), watch.message()).await.expect("it ends");
+        let error = end.unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::Unavailable, "the service stops: call again"));
+    }
+    timeout(Duration::from_secs(60), &mut server.task).await.expect("and the server stops").unwrap();
+}
+
 /// As `curl -N` does it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watching_by_plain_http_is_a_line_a_comment_until_the_server_stops() {
@@ -115,8 +129,9 @@ async fn watching_by_plain_http_is_a_line_a_comment_until_the_server_stops() {
         let mut stream = TcpStream::connect(&addr).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         write!(stream, "GET /v1/watch?id=3 HTTP/1.1\r\nhost: {addr}\r\naccept: */*\r\n\r\n").unwrap();
-        for line in BufReader::new(stream).lines() {
-            sender.blocking_send(line.unwrap()).unwrap();
+        // An answer that ends with an error is broken off.
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            sender.blocking_send(line).unwrap();
         }
     });
     assert_eq!(lines.recv().await.unwrap(), "HTTP/1.1 200 OK");
@@ -135,6 +150,12 @@ async fn watching_by_plain_http_is_a_line_a_comment_until_the_server_stops() {
     server.stop.cancel();
     timeout(Duration::from_secs(10), &mut server.task).await.expect("a watcher does not hold up the stop").unwrap();
     timeout(Duration::from_secs(10), reader).await.unwrap().unwrap();
+    let mut last = Vec::new();
+    while let Some(line) = lines.recv().await {
+        last.extend(line.starts_with('{').then_some(line));
+    }
+    assert_eq!(last.len(), 1, "{last:?}");
+    assert!(last[0].contains("the service stops: call again"), "{last:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,11 +212,6 @@ async fn a_database_that_comes_later_is_waited_for() {
 
     let made = DatabaseConfig { migrate: true, seed: true, ..DatabaseConfig::new(folder.url("late.db")) };
     drop(Running::start(made).await);
-    for _ in 0..100 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        if server.http("GET", "/v1/get?id=1", "").await.status == 200 {
-            return;
-        }
-    }
-    panic!("the database is there and nobody noticed");
+    timeout(Duration::from_secs(60), server.app.available()).await.expect("the database is there and nobody noticed");
+    assert_eq!(server.http("GET", "/v1/get?id=1", "").await.status, 200);
 }

@@ -89,7 +89,7 @@ impl Books for SqlBooks {
     async fn find(&self, id: i64) -> Result<Option<Book>, RepositoryError> {
         let find = self.database.dialect(FIND_MYSQL, FIND);
         let row = on_pool!(self.database, pool => {
-            sqlx::query_as::<_, Row>(find).bind(id).fetch_optional(pool).await
+            self.database.traced(find, sqlx::query_as::<_, Row>(find).bind(id).fetch_optional(pool)).await
         });
         let row = row.map_err(self.database.failed("find a book"))?;
         Ok(row.map(|(id, name, author, published, intro)| Book { id, name, author, published, intro }))

@@ -1,8 +1,15 @@
 //! The program: its start, its end, and what runs while it ends.
 
-use std::net::TcpListener;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+};
 
+use bookcomments::proto::comments::BookCommentsEndpoints;
 use bookcommon::testing::{Process, http};
+use kit::server::Server;
+
+use crate::fake::{FakeComments, Mood};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_bookdetails-server");
 const FREE: [(&str, &str); 3] = [
@@ -36,19 +43,81 @@ fn it_starts_with_nothing_and_stops() {
     assert!(!pid.exists());
 }
 
+/// A comments service whose calls hang, its address, and a word when a book has asked it.
+fn hanging() -> (tokio::runtime::Runtime, String, std::sync::mpsc::Receiver<()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let comments = FakeComments::new(Mood::Hang);
+    let mut calls = comments.last_call.subscribe();
+    let server = Server::new().grpc("127.0.0.1:0").service(&BookCommentsEndpoints::new(comments));
+    let server = runtime.block_on(server.bind()).unwrap();
+    let address = format!("grpc://{}", server.grpc_addr().unwrap());
+    runtime.spawn(server.run(std::future::pending()));
+    let (told, asked) = std::sync::mpsc::sync_channel(1);
+    runtime.spawn(async move {
+        calls.changed().await.unwrap();
+        told.send(()).unwrap();
+    });
+    (runtime, address, asked)
+}
+
 #[test]
 fn a_call_that_runs_is_finished_before_the_end() {
-    let (silent, address) = silent();
-    let mut server = start(&address);
+    let (_runtime, comments, asked) = hanging();
+    let mut server = start(&comments);
     let addr = server.http();
     // It waits a second for comments that never come: time to ask the process to stop.
     let call = std::thread::spawn(move || http(&addr, "GET", "/v1/detail?id=1", ""));
-    let (_connection, _) = silent.accept().unwrap();
-    assert!(!call.is_finished());
+    asked.recv().unwrap();
     server.signal("TERM");
     let answer = call.join().unwrap();
     assert!(answer.status == 200 && answer.body.contains("Red Chamber"), "{answer:?}");
     assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn calls_that_do_not_end_are_cut_and_the_exit_says_so() {
+    let (_runtime, comments, asked) = hanging();
+    let mut env = FREE.to_vec();
+    env.extend([
+        ("BOOKDETAILS_COMMENTS_ADDRESS", comments.as_str()),
+        ("BOOKDETAILS_COMMENTS_TIMEOUT", "1h"),
+        ("BOOKDETAILS_STANDARD_TIMEOUT_UNARY", "1h"),
+        ("BOOKDETAILS_SERVER_DRAIN_TIMEOUT", "100ms"),
+    ]);
+    let mut server = Process::start(SERVER, &env);
+    let pid = server.folder().path("run/pid");
+    let mut call = std::net::TcpStream::connect(server.http()).unwrap();
+    call.write_all(b"GET /v1/detail?id=1 HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    asked.recv().unwrap();
+    server.signal("TERM");
+    let warning = server.line("calls are cut");
+    assert!(warning.contains("\"WARN\"") && warning.contains("\"calls\":1"), "{warning}");
+    assert_eq!(server.wait(), Some(1));
+    assert!(!pid.exists());
+    let mut answer = Vec::new();
+    let _ = call.read_to_end(&mut answer);
+    assert!(answer.is_empty());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (_runtime, comments, asked) = hanging();
+    let mut env = FREE.to_vec();
+    env.extend([
+        ("BOOKDETAILS_COMMENTS_ADDRESS", comments.as_str()),
+        ("BOOKDETAILS_COMMENTS_TIMEOUT", "1h"),
+        ("BOOKDETAILS_STANDARD_TIMEOUT_UNARY", "1h"),
+        ("BOOKDETAILS_SERVER_DRAIN_TIMEOUT", "1h"),
+    ]);
+    let mut server = Process::start(SERVER, &env);
+    let mut call = std::net::TcpStream::connect(server.http()).unwrap();
+    call.write_all(b"GET /v1/detail?id=1 HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    asked.recv().unwrap();
+    server.signal("INT");
+    server.line("finishing the calls that run");
+    server.signal("INT");
+    server.line("the stop is ended at once");
+    assert_eq!(server.wait(), Some(1));
 }
 
 #[test]

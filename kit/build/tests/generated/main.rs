@@ -10,9 +10,9 @@ pub mod bookinfo {
     include!("../golden/bookinfo/protos.rs");
 }
 
-/// Every kind of rule.
+/// Every kind of rule: the code that the kit's examples run on.
 pub mod echo {
-    include!("../golden/echo/protos.rs");
+    include!("../../../examples/generated/echo/protos.rs");
 }
 
 /// Everything that can be in a file.

@@ -61,11 +61,6 @@ fn bookinfo() {
 }
 
 #[test]
-fn echo() {
-    golden("echo", &["echo.proto"], &root().join("tests/proto"));
-}
-
-#[test]
 fn everything() {
     let files = ["everything.proto", "everything_nested.proto", "everything_bare.proto"];
     golden("everything", &files, &root().join("tests/golden"));

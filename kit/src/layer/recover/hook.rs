@@ -2,6 +2,7 @@ use std::{
     any::Any,
     backtrace::Backtrace,
     cell::{Cell, RefCell},
+    fmt,
     panic::{self, AssertUnwindSafe},
     sync::Once,
 };
@@ -19,7 +20,7 @@ struct Seen {
 }
 
 /// Puts our hook in front of the process's own, once.
-pub(super) fn install() {
+pub(crate) fn install() {
     // The backtrace exists only inside the hook, and a process has one hook: this is the one thing here that can't be
     // passed as a value.
     static ONCE: Once = Once::new();
@@ -37,6 +38,11 @@ pub(super) fn install() {
 
 /// Runs a function; a panic becomes an error and is logged.
 pub(super) fn catch<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_in(&"a handler", function)
+}
+
+/// The same, for a log line that says what panicked.
+pub(crate) fn catch_in<T>(what: &dyn fmt::Display, function: impl FnOnce() -> T) -> Result<T, Error> {
     let before = RECOVERING.replace(true);
     // What an inner recovery saw is no news here.
     SEEN.take();
@@ -48,9 +54,10 @@ pub(super) fn catch<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
         let seen = SEEN.take();
         let place = seen.as_ref().map_or("unknown place", |seen| seen.place.as_str());
         let backtrace = seen.as_ref().map(|seen| seen.backtrace.to_string()).unwrap_or_default();
-        tracing::error!(panic = message, place, backtrace, "a handler panicked");
+        tracing::error!(panic = message, place, backtrace, "{what} panicked");
         Error::internal("the service failed to answer; the failure was logged")
             .with_log(format!("panic at {place}: {message}"))
+            .of_panic(seen.map(|seen| seen.backtrace))
     })
 }
 

@@ -25,5 +25,6 @@ mod hook;
 mod layer;
 mod service;
 
+pub(crate) use hook::{catch_in, install};
 pub use layer::RecoverLayer;
 pub use service::{Recover, ResponseFuture};

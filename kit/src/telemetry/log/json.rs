@@ -1,17 +1,17 @@
-use std::fmt::{Debug, Write as _};
+use std::fmt::Debug;
 
 use serde::ser::{SerializeMap as _, Serializer as _};
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 
-use crate::endpoint::current::Ids;
+use crate::{endpoint::current::Ids, mask::Mask};
 
 /// What every line says by itself.
-const RESERVED: [&str; 6] = ["timestamp", "level", "target", "message", "request_id", "method"];
+const RESERVED: [&str; 8] = ["timestamp", "level", "target", "message", "request_id", "trace_id", "span_id", "method"];
 
 /// Writes an event as one JSON object.
-pub(super) fn write(line: &mut Vec<u8>, event: &tracing::Event<'_>, ids: Option<&Ids>) {
-    let mut fields = Fields::default();
+pub(super) fn write(line: &mut Vec<u8>, event: &tracing::Event<'_>, ids: Option<&Ids>, mask: &Mask) {
+    let mut fields = Fields { mask, message: String::new(), others: Vec::new() };
     event.record(&mut fields);
     let metadata = event.metadata();
     let mut out = serde_json::Serializer::new(line);
@@ -23,6 +23,11 @@ pub(super) fn write(line: &mut Vec<u8>, event: &tracing::Event<'_>, ids: Option<
         map.serialize_entry("message", &fields.message)?;
         if let Some(ids) = ids {
             map.serialize_entry("request_id", ids.request_id.as_str())?;
+            #[cfg(feature = "trace")]
+            if let Some(span) = &ids.span {
+                map.serialize_entry("trace_id", span.trace_id().as_str())?;
+                map.serialize_entry("span_id", span.id().as_str())?;
+            }
             if let Some(method) = &ids.method {
                 map.serialize_entry("method", method.path.trim_start_matches('/'))?;
             }
@@ -41,25 +46,26 @@ pub(super) fn write(line: &mut Vec<u8>, event: &tracing::Event<'_>, ids: Option<
     let _: Result<(), serde_json::Error> = write();
 }
 
-#[derive(Default)]
-struct Fields {
+struct Fields<'a> {
+    mask: &'a Mask,
     message: String,
     others: Vec<(&'static str, Value)>,
 }
 
-impl Visit for Fields {
+impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "message" {
-            let _ = write!(self.message, "{value:?}");
+            self.message.push_str(&self.mask.text(&format!("{value:?}")));
         } else {
-            self.others.push((field.name(), Value::String(format!("{value:?}"))));
+            let text = format!("{value:?}");
+            self.others.push((field.name(), self.mask.value(field.name(), &text).into()));
         }
     }
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            self.message.push_str(value);
+            self.message.push_str(&self.mask.text(value));
         } else {
-            self.others.push((field.name(), value.into()));
+            self.others.push((field.name(), self.mask.value(field.name(), value).into()));
         }
     }
     fn record_i64(&mut self, field: &Field, value: i64) {

@@ -1,34 +1,69 @@
-//! Log lines that carry the ids of the call they belong to: for people on a terminal, as JSON otherwise.
+//! Log lines that carry the ids of the call they belong to: for people on a terminal, as JSON otherwise, to stdout and to a
+//! file that is rotated.
+//!
+//! A service's `main` calls [`LogConfig::init`] once and keeps the [`Log`] that it gets: for changing the level while the
+//! service runs, and for writing the last lines at the end.
 //!
 //! ```
 //! use kit::telemetry::log::LogConfig;
-//! use tracing_subscriber::layer::SubscriberExt as _;
 //!
-//! let subscriber = tracing_subscriber::registry().with(LogConfig::default().layer()?);
-//! tracing::subscriber::with_default(subscriber, || tracing::info!(answer = 42, "ready"));
-//! # Ok::<(), kit::Error>(())
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+//! # runtime.block_on(async {
+//! let log = LogConfig::default().init()?;
+//! tracing::info!(answer = 42, "ready");
+//! log.set_level("info,shop=debug")?;
+//! assert_eq!(log.level(), "info,shop=debug");
+//! assert!(log.close().await);
+//! # Ok::<(), kit::Error>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A service's `main` calls [`LogConfig::init`] once. The ids come from [`crate::endpoint::current`], where the access log
-//! puts them, so user code logs with plain `tracing` macros.
+//! The ids come from [`crate::endpoint::current`], where the access log puts them, so user code logs with plain `tracing`
+//! macros. A field whose name says that it is secret (`password`, `authorization`, see [`crate::mask`]) is written as `***`,
+//! and so are the passwords of URLs in any text.
+//!
+//! # Logging never waits
+//!
+//! Lines go into a bounded queue (4 MiB for each of stdout and the file) that a thread empties. When stdout or the disk hangs
+//! or is slower than the service logs, lines are dropped and counted ([`Log::figures`]) and one line says how many. It costs a
+//! call less than writing to stdout itself: the thread writes what has come in together.
+//!
+//! The price is that a process that is killed loses what is in the queue. It is written by [`Log::close`], [`Log::flush`], when
+//! the last clone of the [`Log`] is dropped, and when the thread that called [`LogConfig::init`] ends (`main` returns).
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{io, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    Layer, Registry,
     fmt::MakeWriter,
-    layer::{Context, SubscriberExt as _},
+    layer::SubscriberExt as _,
     registry::LookupSpan,
-    util::SubscriberInitExt as _,
+    util::{SubscriberInitExt as _, TryInitError},
 };
 
-use crate::{Error, endpoint::current};
+use crate::{Error, mask::Mask};
 
+mod file;
+mod handle;
 mod json;
+mod level;
+mod lines;
+mod queue;
+mod stdout;
+mod style;
 mod text;
 mod time;
+
+pub use file::{FileConfig, Rotate};
+pub use handle::{Log, LogFigures};
+
+use handle::{AtEnd, Inner};
+use level::{Level, LiveFilter};
+use lines::{Direct, Queued};
+use queue::Queue;
+use style::Style;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,107 +84,142 @@ pub enum LogFormat {
 pub struct LogConfig {
     /// What is logged: a level, or directives as `info,kit::access=warn`. Default: `info`.
     pub level: String,
-    /// How lines look. Default: by where they go.
+    /// How lines on stdout look. Default: by where they go.
     pub format: LogFormat,
+    /// Whether lines go to stdout. Default: true, as containers and systemd collect them.
+    pub stdout: bool,
+    /// The log in a file. Default: none.
+    pub file: FileConfig,
+    /// Names of fields and parameters that are secret beside the usual ones, as [`Mask::with_names`] takes them. Default: none.
+    pub mask: Vec<String>,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto }
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Auto,
+            stdout: true,
+            file: FileConfig::default(),
+            mask: Vec::new(),
+        }
     }
 }
 
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
 impl LogConfig {
-    /// A word that is no level would be taken for a target, and a log that is silent for a typo is found out at night.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        let parts = || self.level.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let unknown = parts().find(|part| !part.contains('=') && !LEVELS.contains(&part.to_ascii_lowercase().as_str()));
-        let reason = match (unknown, EnvFilter::builder().parse(&self.level)) {
-            (None, Ok(_)) => return Ok(()),
-            (Some(part), _) => format!("{part:?} is no level"),
-            (None, Err(e)) => e.to_string(),
-        };
-        let level = &self.level;
-        Err(("level", format!("{level:?} can't be read: {reason}; use {}, or target=level pairs", LEVELS.join(", "))))
+        level::parse(&self.level).map_err(|why| ("level", why))?;
+        if !self.stdout && self.file.path.is_none() {
+            let why = "is off and there is no file.path: nothing would be logged; for that, say level: off";
+            return Err(("stdout", why.to_owned()));
+        }
+        self.file.check()
     }
 
-    /// Logs to stdout from now on.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` when the level can't be read, `FAILED_PRECONDITION` when the process logs already.
-    pub fn init(&self) -> Result<(), Error> {
-        let subscriber = tracing_subscriber::registry().with(self.layer()?);
-        subscriber
-            .try_init()
-            .map_err(|e| Error::failed_precondition("the process has a log already: start it once").with_source(e))
+    fn checked(&self) -> Result<Arc<Level>, Error> {
+        let invalid = |key: &str, why: String| Error::invalid_argument(format!("log.{key} {why}"));
+        self.check().map_err(|(key, why)| invalid(key, why))?;
+        Level::new(&self.level).map_err(|why| invalid("level", why))
     }
 
-    /// The layer that [`LogConfig::init`] installs, for a subscriber of your own.
+    /// Logs from now on: to stdout, to the file, as the settings say.
+    ///
+    /// A file that can't be written is no error: a line on stdout (or stderr) says so, and it is tried again with each line.
+    /// The handle may be dropped; see [`Log`].
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` when the level can't be read.
+    /// `INVALID_ARGUMENT` when the settings can't be used, `FAILED_PRECONDITION` when the process logs already.
+    pub fn init(&self) -> Result<Log, Error> {
+        let (lines, log) = self.start()?;
+        installed(tracing_subscriber::registry().with(lines).try_init(), log)
+    }
+
+    /// As [`LogConfig::init`], with a layer of another kind in the same subscriber: one that makes spans of a trace, one that
+    /// counts.
+    ///
+    /// The level of the log is the log's alone. Give the layer a filter of its own: one without is shown every event of every
+    /// library, and then no line is as cheap as it might be.
+    ///
+    /// # Errors
+    /// As [`LogConfig::init`].
+    pub fn init_with<L>(&self, other: L) -> Result<Log, Error>
+    where
+        L: Layer<Registry> + Send + Sync + 'static,
+    {
+        let (lines, log) = self.start()?;
+        installed(tracing_subscriber::registry().with(other).with(lines).try_init(), log)
+    }
+
+    /// What [`LogConfig::init`] installs, for a subscriber of your own, and its handle. Its threads end when both are dropped.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` when the settings can't be used, `RESOURCE_EXHAUSTED` when there can be no more threads.
+    pub fn start<S>(&self) -> Result<(impl Layer<S> + use<S>, Log), Error>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let level = self.checked()?;
+        let no_thread = |e| Error::resource_exhausted("the log can't have a thread").with_source(e);
+        let mut sinks = Vec::with_capacity(2);
+        if self.stdout {
+            let style = Style::of_stdout(self.format);
+            sinks.push((style, Queue::start(Box::new(stdout::Stdout { style })).map_err(no_thread)?));
+        }
+        if let Some(path) = &self.file.path {
+            let elsewhere = sinks.first().cloned();
+            let tell = move |text: &str| match &elsewhere {
+                Some((style, queue)) => queue.push(&style.notice(text)),
+                None => stdout::to_stderr(text),
+            };
+            let file = file::RollingFile::new(path, &self.file, Box::new(tell));
+            sinks.push((Style::of_file(self.file.format), Queue::start(Box::new(file)).map_err(no_thread)?));
+        }
+        let inner = Arc::new(Inner { level: Arc::clone(&level), sinks });
+        let lines = Queued { inner: Arc::clone(&inner), mask: Mask::with_names(&self.mask) };
+        Ok((lines.with_filter(LiveFilter(level)), Log::new(inner)))
+    }
+
+    /// A layer that writes each line to `writer` at once, in the format of stdout: for tests, and for writers that don't wait.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` when the settings can't be used.
+    pub fn layer_to<S, W>(&self, writer: W) -> Result<impl Layer<S> + use<S, W>, Error>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+        W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    {
+        let level = self.checked()?;
+        let lines = Direct { writer, style: Style::of_stdout(self.format), mask: Mask::with_names(&self.mask) };
+        Ok(lines.with_filter(LiveFilter(level)))
+    }
+
+    /// [`LogConfig::layer_to`] stdout.
+    ///
+    /// # Errors
+    /// As [`LogConfig::layer_to`].
     pub fn layer<S>(&self) -> Result<impl Layer<S> + use<S>, Error>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         self.layer_to(io::stdout)
     }
-
-    /// As [`LogConfig::layer`], writing somewhere else.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` when the level can't be read.
-    pub fn layer_to<S, W>(&self, writer: W) -> Result<impl Layer<S> + use<S, W>, Error>
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-        W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-    {
-        self.check().map_err(|(key, message)| Error::invalid_argument(format!("log.{key} {message}")))?;
-        let filter = EnvFilter::new(&self.level);
-        let json = match self.format {
-            LogFormat::Auto => !io::stdout().is_terminal(),
-            LogFormat::Text => false,
-            LogFormat::Json => true,
-        };
-        let colour = !json && io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Ok(Lines { writer, json, colour }.with_filter(filter))
-    }
 }
 
-/// Writes one line an event.
-struct Lines<W> {
-    writer: W,
-    json: bool,
-    colour: bool,
-}
-
-impl<S, W> Layer<S> for Lines<W>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    W: for<'a> MakeWriter<'a> + 'static,
-{
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let ids = current::get();
-        let mut line = Vec::with_capacity(256);
-        if self.json {
-            json::write(&mut line, event, ids.as_ref());
-        } else {
-            text::write(&mut line, event, ids.as_ref(), self.colour);
-        }
-        line.push(b'\n');
-        // A log that can't be written must not stop the service, and there is nowhere else to say so.
-        let _ = self.writer.make_writer_for(event.metadata()).write_all(&line);
-    }
+fn installed(result: Result<(), TryInitError>, log: Log) -> Result<Log, Error> {
+    result.map_err(|e| Error::failed_precondition("the process has a log already: start it once").with_source(e))?;
+    AtEnd::of_this_thread(&log);
+    Ok(log)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::{io::Write, sync::Mutex};
 
     use super::*;
-    use crate::{Context as CallContext, RequestId, endpoint::current::Ids};
+    use crate::{
+        Context as CallContext, RequestId,
+        endpoint::current::{self, Ids},
+    };
 
     #[derive(Clone, Default)]
     struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -167,7 +237,7 @@ mod tests {
     fn logged(format: LogFormat, log: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let config = LogConfig { level: "debug".into(), format };
+        let config = LogConfig { level: "debug".into(), format, mask: vec!["pin".into()], ..LogConfig::default() };
         let layer = config.layer_to(move || writer.clone()).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
         let bytes = buffer.0.lock().unwrap().clone();
@@ -214,5 +284,31 @@ mod tests {
         let config = LogConfig { level: "loud=1=2".into(), ..LogConfig::default() };
         let error = config.layer::<tracing_subscriber::Registry>().err().unwrap();
         assert!(error.message().contains("loud"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_masked_by_their_names_and_in_urls() {
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let text = logged(format, || {
+                tracing::info!(
+                    password = "s3cret",
+                    authorization = %"s3cret",
+                    user_pin = ?"s3cret",
+                    error = %Error::internal("x").with_source("GET http://h/?access_token=s3cret"),
+                    upstream = "redis://:s3cret@cache:6379",
+                    tenant = "blue",
+                    "can't reach mysql://root:s3cret@db/books"
+                );
+            });
+            assert!(!text.contains("s3cret"), "{text}");
+            assert!(text.contains("mysql://root:***@db/books") && text.contains("blue"), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_that_would_log_nothing_are_refused() {
+        let config = LogConfig { stdout: false, ..LogConfig::default() };
+        assert_eq!(config.check().unwrap_err().0, "stdout");
+        LogConfig { file: FileConfig::new("a.log"), ..config }.check().unwrap();
     }
 }

@@ -8,11 +8,11 @@ use tracing::{
     field::{Field, Visit},
 };
 
-use crate::endpoint::current::Ids;
+use crate::{endpoint::current::Ids, mask::Mask};
 
 /// Writes an event as one line for people.
-pub(super) fn write(line: &mut Vec<u8>, event: &tracing::Event<'_>, ids: Option<&Ids>, coloured: bool) {
-    let mut fields = Fields::default();
+pub(super) fn write(line: &mut Vec<u8>, event: &tracing::Event<'_>, ids: Option<&Ids>, coloured: bool, mask: &Mask) {
+    let mut fields = Fields { mask, message: String::new(), others: String::new() };
     event.record(&mut fields);
     let metadata = event.metadata();
     let colour = match *metadata.level() {
@@ -31,6 +31,10 @@ pub(super) fn write(line: &mut Vec<u8>, event: &tracing::Event<'_>, ids: Option<
             let _ = write!(line, " method={}", method.path.trim_start_matches('/'));
         }
         let _ = write!(line, " request_id={}", ids.request_id);
+        #[cfg(feature = "trace")]
+        if let Some(span) = &ids.span {
+            let _ = write!(line, " trace_id={} span_id={}", span.trace_id(), span.id());
+        }
     }
     line.extend_from_slice(fields.others.as_bytes());
 }
@@ -44,26 +48,36 @@ fn one_line(text: &str) -> String {
     out
 }
 
-#[derive(Default)]
-struct Fields {
+struct Fields<'a> {
+    mask: &'a Mask,
     message: String,
     others: String,
 }
 
-impl Visit for Fields {
+impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "message" {
-            let _ = write!(self.message, "{value:?}");
+            self.message.push_str(&self.mask.text(&format!("{value:?}")));
         } else {
-            let _ = write!(self.others, " {}={}", field.name(), one_line(&format!("{value:?}")));
+            let text = format!("{value:?}");
+            let _ = write!(self.others, " {}={}", field.name(), one_line(&self.mask.value(field.name(), &text)));
         }
     }
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            self.message.push_str(value);
+            self.message.push_str(&self.mask.text(value));
         } else {
-            let _ = write!(self.others, " {}={}", field.name(), one_line(value));
+            let _ = write!(self.others, " {}={}", field.name(), one_line(&self.mask.value(field.name(), value)));
         }
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        let _ = write!(self.others, " {}={value}", field.name());
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        let _ = write!(self.others, " {}={value}", field.name());
+    }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        let _ = write!(self.others, " {}={value}", field.name());
     }
     fn record_f64(&mut self, field: &Field, value: f64) {
         let _ = write!(self.others, " {}={value:.3}", field.name());

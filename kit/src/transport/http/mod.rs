@@ -22,7 +22,7 @@ mod accept;
 mod answer;
 mod bind;
 mod body;
-mod client;
+pub(crate) mod client;
 mod cors;
 mod docs;
 mod route;

@@ -38,9 +38,13 @@ pub struct HttpTransport {
     router: Router<Arc<dyn Route>>,
     services: Vec<&'static ServiceInfo>,
     registry: Registry,
+    aside: Vec<Aside>,
     extra: Option<axum::Router>,
     problem: Option<Error>,
 }
+
+/// Answers what no rule of a service fits, or leaves it to others.
+type Aside = Box<dyn Fn(&http::Request<Body>) -> Option<http::Response<Body>> + Send + Sync>;
 
 impl HttpTransport {
     /// A transport without services.
@@ -50,6 +54,7 @@ impl HttpTransport {
             router: Router::new(),
             services: Vec::new(),
             registry: Registry::default(),
+            aside: Vec::new(),
             extra: None,
             problem: None,
         }
@@ -82,6 +87,16 @@ impl HttpTransport {
         self
     }
 
+    /// Adds answers that are at hand, such as those of probes, before the routes of [`HttpTransport::routes`].
+    #[cfg(feature = "server")]
+    pub(crate) fn aside(
+        mut self,
+        answer: impl Fn(&http::Request<Body>) -> Option<http::Response<Body>> + Send + Sync + 'static,
+    ) -> Self {
+        self.aside.push(Box::new(answer));
+        self
+    }
+
     /// The service that answers.
     ///
     /// # Errors
@@ -91,8 +106,11 @@ impl HttpTransport {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        let docs = if self.config.docs { Docs::new(&self.services) } else { None };
-        let dispatch = Dispatch(Arc::new(Routes { router: self.router, docs, extra: self.extra }));
+        let mut aside = self.aside;
+        if let Some(docs) = self.config.docs.then(|| Docs::new(&self.services)).flatten() {
+            aside.push(Box::new(move |request| docs.answer(request)));
+        }
+        let dispatch = Dispatch(Arc::new(Routes { router: self.router, aside, extra: self.extra }));
         let service = if self.config.compression {
             let fits = |_: StatusCode, _: http::Version, headers: &http::HeaderMap, extensions: &http::Extensions| {
                 compressible(headers) && extensions.get::<Live>().is_none()
@@ -203,7 +221,7 @@ impl Service<http::Request<Body>> for HttpService {
 
 struct Routes {
     router: Router<Arc<dyn Route>>,
-    docs: Option<Docs>,
+    aside: Vec<Aside>,
     extra: Option<axum::Router>,
 }
 
@@ -240,7 +258,7 @@ impl Service<http::Request<Body>> for Dispatch {
                 });
             }
             Found::NotFound => {
-                if let Some(answer) = routes.docs.as_ref().and_then(|docs| docs.answer(&request)) {
+                if let Some(answer) = routes.aside.iter().find_map(|answer| answer(&request)) {
                     return Box::pin(std::future::ready(Ok(answer)));
                 }
                 if let Some(extra) = &routes.extra {

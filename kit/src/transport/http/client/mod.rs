@@ -37,7 +37,8 @@ mod events;
 mod request;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type Sender = BoxCloneSyncService<http::Request<Body>, http::Response<hyper::body::Incoming>, Source>;
+/// Sends requests; connections are made when they are needed and kept.
+pub(crate) type Sender = BoxCloneSyncService<http::Request<Body>, http::Response<hyper::body::Incoming>, Source>;
 
 /// Calls services over HTTP/JSON by the first rule of each method. Connections are made when they are needed and kept.
 #[derive(Clone)]
@@ -55,26 +56,7 @@ impl HttpChannel {
         if uri.host().is_none_or(str::is_empty) || uri.query().is_some() {
             return Err(wrong());
         }
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(config.connect_timeout));
-        connector.set_nodelay(true);
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new());
-        #[cfg(feature = "tls")]
-        let sender = if uri.scheme_str() == Some("https") {
-            connector.enforce_http(false);
-            let tls = config.tls.clone().unwrap_or_default().to_rustls()?;
-            let connector = hyper_rustls::HttpsConnectorBuilder::new()
-                .with_tls_config(tls)
-                .https_only()
-                .enable_all_versions()
-                .wrap_connector(connector);
-            BoxCloneSyncService::new(builder.build(connector).map_err(Source::from))
-        } else {
-            BoxCloneSyncService::new(builder.build(connector).map_err(Source::from))
-        };
-        #[cfg(not(feature = "tls"))]
-        let sender = BoxCloneSyncService::new(builder.build(connector).map_err(Source::from));
+        let sender = connect(&uri, config)?;
         Ok(Self { sender, base: address.trim_end_matches('/').into(), limit: config.max_response_size })
     }
 
@@ -87,6 +69,35 @@ impl HttpChannel {
         let call_to = CallTo { channel: self.clone(), target: Target::new(method).map(Arc::new), call };
         Endpoint::new(method.clone(), call_to)
     }
+}
+
+/// What sends to a URI of `http` or, with the feature `tls`, of `https`.
+pub(crate) fn connect(uri: &Uri, config: &ClientConfig) -> Result<Sender, Error> {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(config.connect_timeout));
+    connector.set_nodelay(true);
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new());
+    #[cfg(feature = "tls")]
+    let sender = if uri.scheme_str() == Some("https") {
+        connector.enforce_http(false);
+        let tls = config.tls.clone().unwrap_or_default().to_rustls()?;
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_only()
+            .enable_all_versions()
+            .wrap_connector(connector);
+        BoxCloneSyncService::new(builder.build(connector).map_err(Source::from))
+    } else {
+        BoxCloneSyncService::new(builder.build(connector).map_err(Source::from))
+    };
+    #[cfg(not(feature = "tls"))]
+    let sender = {
+        // Without certificates there is one way to connect.
+        let _ = uri;
+        BoxCloneSyncService::new(builder.build(connector).map_err(Source::from))
+    };
+    Ok(sender)
 }
 
 impl fmt::Debug for HttpChannel {

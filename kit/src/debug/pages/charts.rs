@@ -1,0 +1,57 @@
+use std::{sync::PoisonError, time::SystemTime};
+
+use axum::response::Response;
+use http::request::Parts;
+
+use super::{Shared, html};
+use crate::{
+    Error,
+    debug::{
+        answer::{self, Query},
+        charts::{self, About},
+        stack,
+    },
+};
+
+const MAIN: &str = include_str!("../assets/charts.html");
+
+const HEAD: &str = r#"<link rel="stylesheet" href="../assets/charts.css">
+<script src="../assets/history.js" defer></script>
+<script src="../assets/chart.js" defer></script>
+<script src="../assets/charts.js" defer></script>
+"#;
+
+fn off() -> Error {
+    Error::not_found("there are no charts: they are switched off by debug.charts")
+}
+
+/// The page; its script asks for the figures.
+pub(super) fn page(shared: &Shared, parts: &Parts) -> Result<Response, Error> {
+    Query::read(&parts.uri, &[])?;
+    shared.history.as_ref().ok_or_else(off)?;
+    Ok(answer::html(html::document(shared, "Charts", "../", HEAD, MAIN)))
+}
+
+/// The figures after the moment `since`, when the page has those before from the same start of the process.
+pub(super) fn data(shared: &Shared, parts: &Parts) -> Result<Response, Error> {
+    let query = Query::read(&parts.uri, &["since", "boot"])?;
+    let since = match query.get("since") {
+        Some(since) => since
+            .parse()
+            .map_err(|_| Error::invalid_argument(format!("since is {since:?}: use the seq of an earlier answer")))?,
+        None => 0,
+    };
+    let history = shared.history.as_ref().ok_or_else(off)?;
+    let other_process = query.get("boot").is_some_and(|boot| boot != shared.boot);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let about = About {
+        boot: &shared.boot,
+        since: if other_process { 0 } else { since },
+        uptime: shared.uptime().as_secs_f64(),
+        now: now.as_secs_f64(),
+        // Before the lock: these ask the program's own code.
+        states: stack::states(&shared.stack),
+    };
+    let json = charts::write(&history.lock().unwrap_or_else(PoisonError::into_inner), &about);
+    Ok(answer::with_type("application/json", json))
+}

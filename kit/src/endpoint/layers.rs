@@ -1,0 +1,64 @@
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use serde_json::Value;
+
+/// What one layer around an endpoint tells of itself: shown by the debug port, outermost layer first.
+///
+/// ```
+/// use kit::{Endpoint, LayerInfo, Method, MethodInfo, MethodKind};
+/// use serde_json::json;
+/// use tower::limit::ConcurrencyLimitLayer;
+///
+/// let method = Method::from(MethodInfo::new("demo.Demo", "Say", MethodKind::Unary));
+/// let say = Endpoint::from_fn(method, |_, text: String| async move { Ok(text) });
+/// let info = LayerInfo::new("concurrency", json!({ "max": 10 }));
+/// let say = say.wrap([info], |inner| tower::Layer::layer(&ConcurrencyLimitLayer::new(10), inner));
+/// assert_eq!(say.layers()[0].name(), "concurrency");
+/// ```
+#[derive(Clone)]
+pub struct LayerInfo {
+    name: Cow<'static, str>,
+    settings: Value,
+    state: Option<Arc<dyn Fn() -> Value + Send + Sync>>,
+}
+
+impl LayerInfo {
+    /// A layer with its effective settings; `null` when it has none.
+    pub fn new(name: impl Into<Cow<'static, str>>, settings: Value) -> Self {
+        Self { name: name.into(), settings, state: None }
+    }
+
+    /// Adds what the layer's state is now: asked each time somebody looks.
+    #[must_use]
+    pub fn with_state(mut self, state: impl Fn() -> Value + Send + Sync + 'static) -> Self {
+        self.state = Some(Arc::new(state));
+        self
+    }
+
+    /// The name: `timeout`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The effective settings.
+    pub fn settings(&self) -> &Value {
+        &self.settings
+    }
+
+    /// The state now; `None` for a layer without any.
+    pub fn state(&self) -> Option<Value> {
+        self.state.as_ref().map(|state| state())
+    }
+}
+
+impl fmt::Debug for LayerInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerInfo").field("name", &self.name).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The short name of a type: the last part of its path, without parameters.
+pub(super) fn short_name(name: &'static str) -> &'static str {
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
+}

@@ -1,0 +1,170 @@
+//! From bound ports to the last call.
+
+use std::{fmt, future::Future, net::SocketAddr, time::Duration};
+
+use futures_util::FutureExt as _;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Health, ServeError, ServerConfig, admin::Admin, connection::Connections, health::Monitor, hook::Hook,
+    listener::Listener, port::Protocols, signal::shutdown_signal,
+};
+use crate::task::Tasks;
+
+/// What background tasks get at least, when the calls have used up the time: most need only be told.
+const TASKS_LAST: Duration = Duration::from_secs(1);
+
+/// A server whose ports are bound: connections wait in their queues until it runs.
+pub struct BoundServer {
+    pub(super) config: ServerConfig,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) admin: Admin,
+    pub(super) monitor: Monitor,
+    pub(super) draining: Vec<CancellationToken>,
+    pub(super) tasks: Vec<Tasks>,
+    pub(super) hooks: Vec<Hook>,
+    #[cfg(feature = "debug")]
+    pub(super) debug: Option<crate::debug::DebugPort>,
+}
+
+impl BoundServer {
+    /// The address of the first port for HTTP/JSON.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.addr(|protocols| protocols != Protocols::Grpc)
+    }
+
+    /// The address of the first port for gRPC.
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.addr(|protocols| protocols != Protocols::Http)
+    }
+
+    /// The address of a port of [`Server::admin`](super::Server::admin); `None` when there is none of that name, or when it could
+    /// not be bound.
+    pub fn admin_addr(&self, name: &str) -> Option<SocketAddr> {
+        self.admin.addr(name)
+    }
+
+    /// The health of the server, to be asked.
+    pub fn health(&self) -> Health {
+        self.monitor.health().clone()
+    }
+
+    fn addr(&self, fits: impl Fn(Protocols) -> bool) -> Option<SocketAddr> {
+        self.listeners.iter().find(|listener| fits(listener.protocols())).map(Listener::local_addr)
+    }
+
+    /// Serves until `shutdown` is done, then stops without losing a call: see the [module](super). A signal that comes while it
+    /// stops ends it at once.
+    ///
+    /// Not cancel-safe: dropping the future drops all connections at once.
+    ///
+    /// # Errors
+    /// When a listener dies; the others are stopped as at a shutdown. When calls or background tasks had to be cut, with their
+    /// number. A program should exit with another code than 0.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        // Heard from the beginning of the stop on, and not before: until then signals belong to whoever made `shutdown`.
+        self.run_until(shutdown, async { shutdown_signal().await }).await
+    }
+
+    /// The same with something else than a second signal that ends the stop at once. It is polled from the beginning of the
+    /// stop on.
+    ///
+    /// # Errors
+    /// As [`BoundServer::run`].
+    pub async fn run_until(
+        self,
+        shutdown: impl Future<Output = ()>,
+        at_once: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let Self {
+            config,
+            listeners,
+            admin,
+            monitor,
+            draining,
+            tasks,
+            hooks,
+            #[cfg(feature = "debug")]
+            debug,
+        } = self;
+        let connections = Connections::new(&config);
+        // Dropping this future ends what it has spawned.
+        let _guard = connections.guard();
+        let admin = admin.serve(&config);
+        let mut monitoring = monitor.start().await;
+        let mut accepting = JoinSet::new();
+        for listener in listeners {
+            tracing::info!(address = %listener.local_addr(), protocols = listener.protocols().name(), "listening");
+            accepting.spawn(listener.accept(connections.clone()));
+        }
+        let died = tokio::select! {
+            () = shutdown => None,
+            Some(ended) = accepting.join_next() => ended.unwrap_or_else(|e| Err(ServeError::listener_task(e))).err(),
+        };
+        if let Some(error) = &died {
+            tracing::error!(%error, "stopping");
+        }
+
+        let at_once = async {
+            at_once.await;
+            tracing::warn!("the stop is ended at once");
+        };
+        // Asked by one phase of the stop after the other.
+        let at_once = at_once.shared();
+        // A signal that comes from here on is heard, whatever is waited for.
+        let _ = at_once.clone().now_or_never();
+        monitoring.leave().await;
+        connections.leave();
+        // Without one of its ports the service is no use to anybody: nobody is asked to turn away first.
+        if died.is_none() {
+            tokio::select! {
+                () = sleep(config.shutdown_delay) => {}
+                () = at_once.clone() => {}
+            }
+        }
+        accepting.shutdown().await;
+        monitoring.end_watches().await;
+        draining.iter().for_each(CancellationToken::cancel);
+        let started = Instant::now();
+        let calls = connections.drain(config.drain_timeout, at_once.clone()).await;
+        if calls > 0 {
+            tracing::warn!(calls, "calls are cut");
+        }
+        let mut cut_tasks = 0;
+        for tasks in &tasks {
+            let patience = config.drain_timeout.saturating_sub(started.elapsed()).max(TASKS_LAST);
+            cut_tasks += tokio::select! {
+                biased;
+                () = at_once.clone() => tasks.close(Duration::ZERO).await,
+                cut = tasks.close(patience) => cut,
+            };
+        }
+        // Charts end with the last call, and with them what streams them; a profile that runs ends early.
+        #[cfg(feature = "debug")]
+        if let Some(debug) = debug {
+            debug.stop().await;
+        }
+        admin.close(at_once.clone()).await;
+        for hook in hooks {
+            tokio::select! {
+                biased;
+                () = at_once.clone() => {}
+                () = hook.run() => {}
+            }
+        }
+        match (died, calls, cut_tasks) {
+            (None, 0, 0) => Ok(()),
+            (died, calls, tasks) => Err(ServeError::cut(died, calls, tasks)),
+        }
+    }
+}
+
+impl fmt::Debug for BoundServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoundServer").field("health", self.monitor.health()).finish_non_exhaustive()
+    }
+}

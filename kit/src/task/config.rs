@@ -1,0 +1,26 @@
+use serde::{Deserialize, Serialize};
+
+/// The settings of background tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TasksConfig {
+    /// The most tasks that run at a time. Default: 10 000, as many as a server has connections, so that calls can't fill the
+    /// memory with what they leave behind.
+    pub max_running: u64,
+}
+
+impl Default for TasksConfig {
+    fn default() -> Self {
+        Self { max_running: 10_000 }
+    }
+}
+
+#[cfg(feature = "config")]
+impl TasksConfig {
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.max_running == 0 {
+            return Err(("max_running", "is 0: no task could run".to_owned()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,306 @@
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::SystemTime,
+};
+
+use tokio::time::Instant;
+use zipkin::{Kind, TraceContext};
+
+use super::{Annotation, Carrier, FinishedSpan, Hex, Text, ids::new_span_id, propagation::inject, tracer::Shared};
+use crate::endpoint::current::{self, Ids};
+
+/// A span that is open, or was: a handle to read its ids and to tell it more. Cheap to clone.
+///
+/// Whoever holds the [`OpenSpan`] ends it; what is told later is lost.
+#[derive(Clone)]
+pub struct Span(Arc<Inner>);
+
+struct Inner {
+    context: TraceContext,
+    state: Option<Arc<str>>,
+    kind: Option<Kind>,
+    tracer: Arc<Shared>,
+    // `None` for a span that is not recorded, empty for one that is over. Locked for one addition at a time.
+    record: Option<Mutex<Option<Box<Record>>>>,
+}
+
+struct Record {
+    name: Text,
+    start: SystemTime,
+    clock: Instant,
+    shared: bool,
+    remote_service: Option<Text>,
+    remote_address: Option<SocketAddr>,
+    annotations: Vec<Annotation>,
+    tags: Vec<(Text, Text)>,
+    dropped: u64,
+}
+
+/// Where a span has its ids from.
+pub(super) struct Origin {
+    pub(super) context: TraceContext,
+    pub(super) state: Option<Arc<str>>,
+    pub(super) shared: bool,
+}
+
+impl Origin {
+    pub(super) fn of(span: &Span) -> Self {
+        Self { context: span.0.context, state: span.0.state.clone(), shared: false }
+    }
+
+    pub(super) fn child_of(span: &Span) -> Self {
+        Self { context: child(&span.0.context), ..Self::of(span) }
+    }
+}
+
+fn child(parent: &TraceContext) -> TraceContext {
+    zipkin::trace_context::Builder::from(*parent).parent_id(parent.span_id()).span_id(new_span_id()).build()
+}
+
+impl Shared {
+    pub(super) fn begin(self: &Arc<Self>, origin: Origin, kind: Option<Kind>, name: impl FnOnce() -> Text) -> Span {
+        let record = (origin.context.sampled() == Some(true) && self.export.is_some()).then(|| {
+            Mutex::new(Some(Box::new(Record {
+                name: name().bounded(),
+                start: SystemTime::now(),
+                clock: Instant::now(),
+                shared: origin.shared,
+                remote_service: None,
+                remote_address: None,
+                annotations: Vec::new(),
+                tags: Vec::new(),
+                dropped: 0,
+            })))
+        });
+        let Origin { context, state, .. } = origin;
+        Span(Arc::new(Inner { context, state, kind, tracer: Arc::clone(self), record }))
+    }
+}
+
+impl Span {
+    /// All ids and flags.
+    pub fn context(&self) -> &TraceContext {
+        &self.0.context
+    }
+
+    /// The id of the trace, as text.
+    pub fn trace_id(&self) -> Hex {
+        self.0.context.trace_id().into()
+    }
+
+    /// The id of the span, as text.
+    pub fn id(&self) -> Hex {
+        self.0.context.span_id().into()
+    }
+
+    /// Which side of a call it sees; `None` for work inside the service.
+    pub fn kind(&self) -> Option<Kind> {
+        self.0.kind
+    }
+
+    /// Whether it is kept when it is over. Ask before you make a text that costs something.
+    pub fn is_recorded(&self) -> bool {
+        self.0.record.is_some()
+    }
+
+    /// Tells a fact about the span; a later value of a name replaces an earlier one.
+    pub fn tag(&self, name: impl Into<Text>, value: impl Into<Text>) {
+        self.with(|record, tracer| {
+            if record.tags.len() < tracer.max_tags {
+                record.tags.push((name.into().bounded(), value.into().bounded()));
+            } else {
+                record.dropped += 1;
+            }
+        });
+    }
+
+    /// Tells that something happens now.
+    pub fn annotate(&self, what: impl Into<Text>) {
+        self.with(|record, tracer| {
+            if record.annotations.len() < tracer.max_annotations {
+                record.annotations.push(Annotation { time: SystemTime::now(), value: what.into().bounded() });
+            } else {
+                record.dropped += 1;
+            }
+        });
+    }
+
+    /// Tells that what the span stands for failed.
+    pub fn fail(&self, why: impl Into<Text>) {
+        self.tag("error", why);
+    }
+
+    /// Tells who is at the other end.
+    pub fn set_remote(&self, service: Option<Text>, address: Option<SocketAddr>) {
+        self.with(|record, _| {
+            record.remote_service = service.or(record.remote_service.take()).map(Text::bounded);
+            record.remote_address = address.or(record.remote_address);
+        });
+    }
+
+    /// Opens a span inside this one. Inside a span that is not recorded it costs next to nothing.
+    pub fn child(&self, name: impl Into<Text>) -> OpenSpan {
+        if !self.is_recorded() {
+            return OpenSpan::new(Some(self.clone()));
+        }
+        OpenSpan::new(Some(self.0.tracer.begin(Origin::child_of(self), None, || name.into())))
+    }
+
+    /// Writes the trace beside a message that leaves, in the format of the tracer.
+    pub fn inject(&self, carrier: &mut impl Carrier) {
+        let inner = &*self.0;
+        let ours = inner.context;
+        // A server that joins takes the id for its own span, so one of ours that is no client's must not be sent.
+        let leaves = matches!(inner.kind, Some(Kind::Client | Kind::Producer));
+        let joined = inner.tracer.joins && inner.tracer.propagation.is_b3();
+        let context = if joined && !leaves { child(&ours) } else { ours };
+        inject(carrier, &context, inner.state.as_deref(), inner.tracer.propagation);
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Record, &Shared)) {
+        let Some(record) = &self.0.record else { return };
+        if let Some(record) = record.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut() {
+            change(record, &self.0.tracer);
+        }
+    }
+
+    fn finish(&self) {
+        let Some(record) = &self.0.record else { return };
+        let Some(record) = record.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let mut tags = record.tags;
+        if record.dropped > 0 {
+            tags.push(("dropped".into(), record.dropped.to_string().into()));
+        }
+        let Some(export) = &self.0.tracer.export else { return };
+        self.0.tracer.recorded.fetch_add(1, Ordering::Relaxed);
+        export.export(FinishedSpan {
+            context: self.0.context,
+            state: self.0.state.clone(),
+            name: record.name,
+            kind: self.0.kind,
+            start: record.start,
+            duration: record.clock.elapsed(),
+            shared: record.shared,
+            local: Arc::clone(&self.0.tracer.local),
+            remote_service: record.remote_service,
+            remote_address: record.remote_address,
+            annotations: record.annotations,
+            tags,
+        });
+    }
+
+    /// Whether both are handles to one span.
+    #[cfg(feature = "log")]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Span").field("trace_id", &self.trace_id()).field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// A span that ends when this is dropped. Where no trace is going on it does nothing.
+///
+/// ```
+/// use kit::endpoint::current;
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// # runtime.block_on(async {
+/// let span = current::child_span("look up the price");
+/// span.tag("shop", "7");
+/// let price = span.run(async { 12 }).await;
+/// # assert_eq!(price, 12);
+/// # });
+/// ```
+#[must_use = "the span ends when this is dropped"]
+#[derive(Debug)]
+pub struct OpenSpan(Option<Span>);
+
+impl OpenSpan {
+    pub(crate) fn new(span: Option<Span>) -> Self {
+        Self(span)
+    }
+
+    /// The span; `None` where no trace is going on.
+    pub fn span(&self) -> Option<&Span> {
+        self.0.as_ref()
+    }
+
+    /// Says which side of a call it sees: [`Kind::Client`] for a database, [`Kind::Producer`] for a queue. To be said before
+    /// the span is handed on.
+    pub fn with_kind(mut self, kind: Kind) -> Self {
+        // A span that is not recorded may be the parent itself, and that stays what it is.
+        if let Some(inner) = self.0.as_mut().and_then(|span| Arc::get_mut(&mut span.0)) {
+            inner.kind = Some(kind);
+        }
+        self
+    }
+
+    /// Says who is at the other end.
+    pub fn with_remote(self, service: impl Into<Text>, address: Option<SocketAddr>) -> Self {
+        if let Some(span) = &self.0 {
+            span.set_remote(Some(service.into()), address);
+        }
+        self
+    }
+
+    /// As [`Span::is_recorded`].
+    pub fn is_recorded(&self) -> bool {
+        self.0.as_ref().is_some_and(Span::is_recorded)
+    }
+
+    /// As [`Span::tag`].
+    pub fn tag(&self, name: impl Into<Text>, value: impl Into<Text>) {
+        if let Some(span) = &self.0 {
+            span.tag(name, value);
+        }
+    }
+
+    /// As [`Span::annotate`].
+    pub fn annotate(&self, what: impl Into<Text>) {
+        if let Some(span) = &self.0 {
+            span.annotate(what);
+        }
+    }
+
+    /// As [`Span::fail`].
+    pub fn fail(&self, why: impl Into<Text>) {
+        if let Some(span) = &self.0 {
+            span.fail(why);
+        }
+    }
+
+    /// As [`Span::child`].
+    pub fn child(&self, name: impl Into<Text>) -> Self {
+        self.0.as_ref().map_or(Self(None), |span| span.child(name))
+    }
+
+    /// As [`Span::inject`]; writes nothing where no trace is going on.
+    pub fn inject(&self, carrier: &mut impl Carrier) {
+        if let Some(span) = &self.0 {
+            span.inject(carrier);
+        }
+    }
+
+    /// Runs a future inside the span: what it logs has the ids of the span, the spans that it opens by
+    /// [`current::child_span`] and the calls that it makes without a context of their own stand inside.
+    ///
+    /// Dropping the future leaves the span open, until `self` is dropped.
+    pub fn run<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
+        let ids = current::get().unwrap_or_else(|| Ids::from(&crate::Context::background()));
+        current::scope(ids.with_span(self.0.clone()), future)
+    }
+}
+
+impl Drop for OpenSpan {
+    fn drop(&mut self) {
+        if let Some(span) = &self.0 {
+            span.finish();
+        }
+    }
+}
