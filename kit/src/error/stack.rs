@@ -1,6 +1,15 @@
 //! Where an error was made: kept only while somebody wants to know.
 
-use std::{backtrace::Backtrace, cell::Cell, sync::Arc};
+use std::{
+    backtrace::Backtrace,
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
 
 use super::{Class, Code};
 
@@ -21,6 +30,31 @@ pub(crate) fn capturing<T>(wanted: bool, function: impl FnOnce() -> T) -> T {
     }
     let _back = Back(WANTED.replace(wanted));
     function()
+}
+
+pin_project! {
+    /// A future that runs as [`capturing`] runs a function.
+    #[derive(Debug)]
+    pub struct Capturing<F> {
+        wanted: bool,
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F> Capturing<F> {
+    pub(crate) fn new(wanted: bool, inner: F) -> Self {
+        Self { wanted, inner }
+    }
+}
+
+impl<F: Future> Future for Capturing<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        capturing(*this.wanted, || this.inner.poll(cx))
+    }
 }
 
 /// Taking a stack is some microseconds; making it readable, which costs a thousand times that, is left to who reads it.

@@ -8,3 +8,4 @@ pub mod report;
 pub mod timeout;
 #[cfg(feature = "trace")]
 pub mod trace;
+pub mod track;

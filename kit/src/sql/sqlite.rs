@@ -70,8 +70,9 @@ impl Sqlite {
         }
         let pool = SqlitePoolOptions::new().acquire_timeout(config.acquire_timeout);
         let pool = match self.mode {
-            // The database lives as long as its connection: one, never replaced.
-            Mode::Memory => pool.max_connections(1).idle_timeout(None).max_lifetime(None),
+            // The database lives as long as its connection: one, never replaced. And never tested, because the pool closes a
+            // connection whose test is cancelled together with the call that wanted it.
+            Mode::Memory => pool.max_connections(1).idle_timeout(None).max_lifetime(None).test_before_acquire(false),
             _ => pool.max_connections(config.max_connections),
         };
         let first = match self.mode {

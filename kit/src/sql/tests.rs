@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::{
-    Database, DatabaseConfig, Schema, SqlError, Step, lock_key,
+    Database, DatabaseConfig, Schema, SqlError, Step, lock_key, on_pool,
     testing::{Folder, on_each_backend},
 };
 
@@ -48,6 +48,24 @@ async fn a_server_that_is_not_there_is_unavailable_at_once() {
         // The true cause, not the pool's timeout.
         assert!(text.contains("refused") && text.contains("database.url"), "{text}");
         assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+/// The pool tested the connection before it lent it, and closed it when the caller went away during the test.
+#[tokio::test]
+async fn a_cancelled_call_does_not_take_an_in_memory_database_with_it() {
+    let database = connect("sqlite::memory:".to_owned()).await.unwrap();
+    let count = || async {
+        on_pool!(database, pool => sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM kit_words").fetch_one(pool).await)
+    };
+    for polls in 1..20 {
+        let mut call = Box::pin(count());
+        for _ in 0..polls {
+            let _ = futures_util::poll!(&mut call);
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+        assert_eq!(count().await.unwrap(), 0);
     }
 }
 

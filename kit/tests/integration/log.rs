@@ -238,6 +238,8 @@ async fn the_level_changes_with_the_next_line() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(refused.message().contains("lou d") && refused.message().contains("debug"), "{refused}");
     assert_eq!(log.set_level(" ").unwrap_err().code(), Code::InvalidArgument);
+    // It was taken for all lines of that target.
+    assert!(log.set_level("info,shop=").unwrap_err().message().contains("names no level"));
     assert_eq!(log.level(), "info,shop=debug", "a change that was refused changes nothing");
     say("still wanted");
     log.reset();

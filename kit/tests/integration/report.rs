@@ -9,8 +9,9 @@ use std::{
 use kit::{
     Code, Context, Endpoint, Error, LayerInfo, Metadata, Method, MethodInfo, MethodKind, Payload, Request, RequestId,
     Streaming,
-    layer::{recover::RecoverLayer, report::ReportLayer},
+    layer::{recover::RecoverLayer, report::ReportLayer, trace::TraceLayer},
     telemetry::report::{ErrorReport, ErrorReporter, ErrorReports, ReportConfig},
+    trace::{TraceConfig, Tracer},
 };
 use prost_types::{Struct, Value as ProtoValue, value::Kind};
 use serde_json::json;
@@ -104,6 +105,21 @@ async fn a_report_has_the_stack_the_causes_the_request_and_the_answer_and_no_sec
     assert!(!format!("{report:?}").contains("s3cret"));
     assert!(reports.close().await);
     assert_eq!(reports.figures().reported, 1);
+}
+
+#[tokio::test]
+async fn a_report_names_the_trace_that_the_call_began() {
+    let (reports, told) = started(&ReportConfig::default());
+    let buy = method("Buy", MethodKind::Unary);
+    let fails = |cx: Context, _: Struct| async move {
+        Err::<Struct, _>(Error::internal(cx.span().map(|span| span.trace_id().to_string()).unwrap_or_default()))
+    };
+    let tracer = Tracer::builder(&TraceConfig::default(), "shop").build();
+    let traced = TraceLayer::server(&tracer, &buy);
+    let buy = reported(Endpoint::from_fn(buy, fails), &reports).layer(traced);
+    let error = buy.call_next(&Context::background(), Struct::default()).await.unwrap_err();
+    assert_eq!(error.message().len(), 32);
+    assert_eq!(next(&told).await.trace_id.as_deref(), Some(error.message()));
 }
 
 #[tokio::test]

@@ -25,4 +25,4 @@ mod layer;
 mod service;
 
 pub use layer::AccessLogLayer;
-pub use service::{AccessLog, ResponseFuture};
+pub use service::AccessLog;

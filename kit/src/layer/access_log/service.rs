@@ -1,20 +1,12 @@
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context as TaskContext, Poll, ready},
-};
+use std::task::{Context as TaskContext, Poll};
 
-use futures_core::Stream as _;
-use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
-    Class, Code, Context, Error, Message, Payload, Request, Response, Streaming,
-    endpoint::{
-        MapStream,
-        current::{self, Ids, Scoped},
-    },
+    Class, Code, Context, Error, Payload, Request, Response,
+    endpoint::current::{self, Ids, Scoped},
+    layer::track::{Outcome, Track, Tracked},
 };
 
 /// Logs calls: see the [module](super).
@@ -31,7 +23,7 @@ where
 {
     type Response = Response<Res>;
     type Error = Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = Tracked<Scoped<S::Future>, Call>;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -40,67 +32,25 @@ where
     fn call(&mut self, request: Request<Req>) -> Self::Future {
         let call = Call::start(request.context());
         let inner = current::enter(call.ids.clone(), || self.inner.call(request));
-        ResponseFuture { inner: current::scoped(call.ids.clone(), inner), call: Some(call) }
+        Tracked::new(current::scoped(call.ids.clone(), inner), call)
     }
 }
 
-pin_project! {
-    /// The future of a call that is logged. Dropping it logs `CANCELLED`.
-    #[derive(Debug)]
-    pub struct ResponseFuture<F> {
-        #[pin]
-        inner: Scoped<F>,
-        call: Option<Call>,
-    }
-}
-
-impl<F, Res, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<Res>, E>>,
-    E: Into<Error>,
-    Res: Payload,
-{
-    type Output = Result<Response<Res>, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = ready!(this.inner.poll(cx)).map_err(Into::into);
-        let Some(call) = this.call.take() else { return Poll::Ready(result) };
-        Poll::Ready(match result {
-            Ok(response) if Res::IS_STREAM => Ok(response.map(|payload| payload.map_stream(Watch(call)))),
-            Ok(response) => {
-                call.finish(None);
-                Ok(response)
-            }
-            Err(error) => {
-                call.finish(Some(&error));
-                Err(error)
-            }
-        })
-    }
-}
-
-/// A call that has not been logged yet; dropped before it is finished, it was cancelled.
+/// A call that has not been logged yet.
 #[derive(Debug)]
-struct Call {
+pub struct Call {
     context: Context,
     ids: Ids,
     start: Instant,
-    logged: bool,
 }
 
 impl Call {
     fn start(context: &Context) -> Self {
-        Self { context: context.clone(), ids: Ids::from(context), start: Instant::now(), logged: false }
+        Self { context: context.clone(), ids: Ids::from(context), start: Instant::now() }
     }
 
-    fn finish(mut self, error: Option<&Error>) {
-        self.log(error);
-    }
-
-    fn log(&mut self, error: Option<&Error>) {
-        self.logged = true;
-        let call = &*self;
+    fn log(&self, error: Option<&Error>) {
+        let call = self;
         // The values are written inside the macros: nothing is measured or formatted for a line that nobody wants.
         macro_rules! line {
             ($level:ident, $error:expr) => {
@@ -142,32 +92,16 @@ impl Call {
     }
 }
 
-impl Drop for Call {
-    fn drop(&mut self) {
-        if !self.logged {
-            self.log(Some(&Error::cancelled("the caller went away")));
-        }
+impl Track for Call {
+    fn within<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        current::enter(self.ids.clone(), poll)
     }
-}
 
-/// Logs a stream when it ends, and runs it as part of its call.
-struct Watch(Call);
-
-impl MapStream for Watch {
-    fn map<M: Message>(self, mut stream: Streaming<M>) -> Streaming<M> {
-        let mut call = Some(self.0);
-        Streaming::new(futures_util::stream::poll_fn(move |cx| {
-            let Some(ids) = call.as_ref().map(|call| call.ids.clone()) else { return Poll::Ready(None) };
-            let item = ready!(current::enter(ids, || Pin::new(&mut stream).poll_next(cx)));
-            match &item {
-                Some(Ok(_)) => {}
-                end => {
-                    if let Some(call) = call.take() {
-                        call.finish(end.as_ref().and_then(|result| result.as_ref().err()));
-                    }
-                }
-            }
-            Poll::Ready(item)
-        }))
+    fn end(self, outcome: Outcome<'_>) {
+        match outcome {
+            Outcome::Answered => self.log(None),
+            Outcome::Failed(error) => self.log(Some(error)),
+            Outcome::Dropped => self.log(Some(&Error::cancelled("the caller went away"))),
+        }
     }
 }

@@ -26,4 +26,4 @@ mod layer;
 mod service;
 
 pub use layer::{CallMetrics, MetricsLayer};
-pub use service::{MeteredCall, ResponseFuture};
+pub use service::MeteredCall;

@@ -40,4 +40,4 @@ mod limit;
 mod service;
 
 pub use layer::ReportLayer;
-pub use service::{Report, ResponseFuture};
+pub use service::Report;

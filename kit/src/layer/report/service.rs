@@ -1,23 +1,20 @@
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context as TaskContext, Poll, ready},
+    task::{Context as TaskContext, Poll},
 };
 
-use futures_core::Stream as _;
-use pin_project_lite::pin_project;
 use tower::Service;
 
 use super::limit::Limit;
 use crate::{
     Class, Context, Error, Message, Payload, Request, Response, Streaming,
     endpoint::MapStream,
-    error::stack::capturing,
+    error::stack::{Capturing, capturing},
+    layer::track::{Outcome, Track, Tracked},
     telemetry::report::{ErrorReports, Failure, Json},
 };
 
@@ -50,33 +47,38 @@ where
 {
     type Response = Response<Res>;
     type Error = Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = Tracked<Capturing<S::Future>, Call>;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<Req>) -> Self::Future {
-        let Some(shared) = &self.shared else { return ResponseFuture { inner: self.inner.call(request), call: None } };
+        let Some(shared) = &self.shared else {
+            return Tracked::new(Capturing::new(false, self.inner.call(request)), None);
+        };
         let mut call = Call {
             // A storm of errors costs no copies and no stacks.
             open: shared.limit.is_open(),
             shared: Arc::clone(shared),
             context: request.context().clone(),
-            sent: Kept::Nothing,
+            received: Kept::Nothing,
+            sent: None,
         };
         let request = call.keep(request);
         let inner = capturing(call.open, || self.inner.call(request));
-        ResponseFuture { inner, call: Some(call) }
+        Tracked::new(Capturing::new(call.open, inner), call)
     }
 }
 
 /// A call that may fail yet.
-struct Call {
+pub struct Call {
     shared: Arc<Shared>,
     context: Context,
     open: bool,
-    sent: Kept,
+    received: Kept,
+    /// How many messages of a stream of answers were sent.
+    sent: Option<u64>,
 }
 
 /// What is kept of what the caller sent.
@@ -101,17 +103,17 @@ impl Call {
         }
         if Req::IS_STREAM {
             let seen = Arc::new(Seen::default());
-            self.sent = Kept::Stream(Arc::clone(&seen));
+            self.received = Kept::Stream(Arc::clone(&seen));
             return request.map(|payload| payload.map_stream(Watch { seen, limit }));
         }
         if let Some(json) = kept(request.message(), limit) {
-            self.sent = Kept::Message(json);
+            self.received = Kept::Message(json);
         }
         request
     }
 
     /// Reports an error, if it is to be.
-    fn failed(self, error: &Error, sent: Option<u64>) {
+    fn failed(self, error: &Error) {
         if error.class() != Class::Fault {
             return;
         }
@@ -119,7 +121,7 @@ impl Call {
             self.shared.reports.count_limited();
             return;
         }
-        let (request, received) = match self.sent {
+        let (request, received) = match self.received {
             Kept::Nothing => (None, None),
             Kept::Message(json) => (Some(json), None),
             Kept::Stream(seen) => {
@@ -127,7 +129,7 @@ impl Call {
                 (last, Some(seen.count.load(Ordering::Relaxed)))
             }
         };
-        let failure = Failure::new(self.context, error).with_request(request, received).with_sent(sent);
+        let failure = Failure::new(self.context, error).with_request(request, received).with_sent(self.sent);
         self.shared.reports.send(failure);
     }
 }
@@ -158,65 +160,24 @@ impl MapStream for Watch {
     }
 }
 
-pin_project! {
-    /// The future of a call that is reported if it fails. Dropping it drops the call.
-    pub struct ResponseFuture<F> {
-        #[pin]
-        inner: F,
-        call: Option<Call>,
+impl Track for Call {
+    fn streaming(&mut self) {
+        self.sent = Some(0);
     }
-}
 
-impl<F> fmt::Debug for ResponseFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    fn message<P: Payload>(&mut self, _: &P) {
+        if let Some(sent) = &mut self.sent {
+            *sent += 1;
+        }
     }
-}
 
-impl<F, Res, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<Res>, E>>,
-    E: Into<Error>,
-    Res: Payload,
-{
-    type Output = Result<Response<Res>, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let open = this.call.as_ref().is_some_and(|call| call.open);
-        let (inner, result) = (this.inner, this.call);
-        let answer = ready!(capturing(open, || inner.poll(cx).map_err(Into::into)));
-        let Some(call) = result.take() else { return Poll::Ready(answer) };
-        Poll::Ready(match answer {
-            Ok(response) if Res::IS_STREAM => Ok(response.map(|payload| payload.map_stream(Answers(call)))),
-            Ok(response) => Ok(response),
-            Err(error) => {
-                call.failed(&error, None);
-                Err(error)
-            }
-        })
+    fn within<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        capturing(self.open, poll)
     }
-}
 
-/// Reports the error that a stream of answers ends with.
-struct Answers(Call);
-
-impl MapStream for Answers {
-    fn map<M: Message>(self, mut stream: Streaming<M>) -> Streaming<M> {
-        let mut call = Some(self.0);
-        let mut sent = 0;
-        Streaming::new(futures_util::stream::poll_fn(move |cx| {
-            let open = call.as_ref().is_some_and(|call| call.open);
-            let item = ready!(capturing(open, || Pin::new(&mut stream).poll_next(cx)));
-            match (&item, call.take()) {
-                (Some(Ok(_)), running) => {
-                    sent += 1;
-                    call = running;
-                }
-                (Some(Err(error)), Some(call)) => call.failed(error, Some(sent)),
-                _ => {}
-            }
-            Poll::Ready(item)
-        }))
+    fn end(self, outcome: Outcome<'_>) {
+        if let Some(error) = outcome.error() {
+            self.failed(error);
+        }
     }
 }

@@ -2,19 +2,16 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context as TaskContext, Poll, ready},
+    task::{Context as TaskContext, Poll},
 };
 
-use futures_core::Stream as _;
 use pin_project_lite::pin_project;
 use tower::Service;
 
 use crate::{
-    Code, Context, Error, Message, Method, Payload, Request, Response, Streaming, Transport,
-    endpoint::{
-        MapStream,
-        current::{self, Ids, Scoped},
-    },
+    Code, Context, Error, Method, Payload, Request, Response, Transport,
+    endpoint::current::{self, Ids, Scoped},
+    layer::track::{Outcome, Track, Tracked},
     trace::{OpenSpan, Span, Tracer},
 };
 
@@ -92,14 +89,15 @@ where
         traced.describe(&span, cx);
         cx.set_span(Some(span.clone()));
         let http = traced.serves && cx.transport() == Transport::Http;
-        let call = Call { ids: Ids::from(&*cx), span: OpenSpan::new(Some(span)), http, over: false };
+        let call = Call { ids: Ids::from(&*cx), span: OpenSpan::new(Some(span)), http, began: false };
         let inner = current::enter(call.ids.clone(), || self.inner.call(request));
-        ResponseFuture { state: State::Traced { inner: current::scoped(call.ids.clone(), inner), call: Some(call) } }
+        let inner = Tracked::new(current::scoped(call.ids.clone(), inner), call);
+        ResponseFuture { state: State::Traced { inner } }
     }
 }
 
 pin_project! {
-    /// The future of a call with a span. Dropping it ends the span as cancelled.
+    /// The future of a call that may have a span. Dropping it ends the span as cancelled.
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
@@ -113,7 +111,7 @@ pin_project! {
     enum State<F> {
         // Without a tracer, or not recorded.
         Untraced { #[pin] inner: F },
-        Traced { #[pin] inner: Scoped<F>, call: Option<Call> },
+        Traced { #[pin] inner: Tracked<Scoped<F>, Call> },
     }
 }
 
@@ -132,79 +130,47 @@ where
     type Output = Result<Response<Res>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let (inner, call) = match self.project().state.project() {
-            Projected::Untraced { inner } => return inner.poll(cx).map_err(Into::into),
-            Projected::Traced { inner, call } => (inner, call),
-        };
-        let result = ready!(inner.poll(cx)).map_err(Into::into);
-        let Some(call) = call.take() else { return Poll::Ready(result) };
-        Poll::Ready(match result {
-            Ok(response) if Res::IS_STREAM => Ok(response.map(|payload| payload.map_stream(Watch(call)))),
-            Ok(response) => {
-                call.finish(None, None);
-                Ok(response)
-            }
-            Err(error) => {
-                call.finish(Some(&error), None);
-                Err(error)
-            }
-        })
+        match self.project().state.project() {
+            Projected::Untraced { inner } => inner.poll(cx).map_err(Into::into),
+            Projected::Traced { inner } => inner.poll(cx),
+        }
     }
 }
 
-/// A call whose span is open; dropped before it is finished, it was cancelled.
+/// A call whose span is open.
 #[derive(Debug)]
 struct Call {
     span: OpenSpan,
     ids: Ids,
     http: bool,
-    over: bool,
+    /// Whether the answer is a stream that has begun, and its status is out.
+    began: bool,
 }
 
-/// What was answered before a stream began.
-const BEGAN: u16 = Code::Ok.http_status();
+impl Track for Call {
+    fn streaming(&mut self) {
+        self.began = true;
+    }
 
-impl Call {
-    fn finish(mut self, error: Option<&Error>, status: Option<u16>) {
-        self.over = true;
-        let code = error.map_or(Code::Ok, Error::code);
+    fn within<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        current::enter(self.ids.clone(), poll)
+    }
+
+    fn end(self, outcome: Outcome<'_>) {
+        let code = match outcome {
+            Outcome::Answered => Code::Ok,
+            Outcome::Failed(error) => error.code(),
+            Outcome::Dropped => Code::Cancelled,
+        };
         self.span.tag("rpc.response.status_code", code.name());
-        if self.http {
-            self.span.tag("http.status_code", status.unwrap_or(code.http_status()).to_string());
+        if matches!(outcome, Outcome::Dropped) {
+            self.span.tag("cancelled", "true");
+        } else if self.http {
+            let answered = if self.began { Code::Ok } else { code };
+            self.span.tag("http.status_code", answered.http_status().to_string());
         }
-        if let Some(error) = error.filter(|error| error.is_fault()) {
+        if let Some(error) = outcome.error().filter(|error| error.is_fault()) {
             self.span.fail(error.to_string());
         }
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if !self.over {
-            self.span.tag("rpc.response.status_code", Code::Cancelled.name());
-            self.span.tag("cancelled", "true");
-        }
-    }
-}
-
-/// Ends the span when the stream ends, and runs the stream inside it.
-struct Watch(Call);
-
-impl MapStream for Watch {
-    fn map<M: Message>(self, mut stream: Streaming<M>) -> Streaming<M> {
-        let mut call = Some(self.0);
-        Streaming::new(futures_util::stream::poll_fn(move |cx| {
-            let Some(ids) = call.as_ref().map(|call| call.ids.clone()) else { return Poll::Ready(None) };
-            let item = ready!(current::enter(ids, || Pin::new(&mut stream).poll_next(cx)));
-            match &item {
-                Some(Ok(_)) => {}
-                end => {
-                    if let Some(call) = call.take() {
-                        call.finish(end.as_ref().and_then(|result| result.as_ref().err()), Some(BEGAN));
-                    }
-                }
-            }
-            Poll::Ready(item)
-        }))
     }
 }

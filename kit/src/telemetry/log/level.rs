@@ -27,9 +27,12 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 pub(super) fn parse(level: &str) -> Result<EnvFilter, String> {
     let parts = || level.split(',').map(str::trim).filter(|part| !part.is_empty());
     let unknown = parts().find(|part| !part.contains('=') && !LEVELS.contains(&part.to_ascii_lowercase().as_str()));
-    let reason = match (unknown, EnvFilter::builder().parse(level)) {
+    // Would be taken for all of that target.
+    let unfinished = parts().find(|part| part.ends_with('='));
+    let reason = match (unknown.or(unfinished), EnvFilter::builder().parse(level)) {
         _ if parts().next().is_none() => "it is empty".to_owned(),
         (None, Ok(filter)) => return Ok(filter),
+        (Some(part), _) if part.ends_with('=') => format!("{part:?} names no level"),
         (Some(part), _) => format!("{part:?} is no level"),
         (None, Err(e)) => e.to_string(),
     };

@@ -81,7 +81,7 @@ impl Failure {
             transport: self.context.transport(),
             peer: self.context.peer().and_then(|peer| peer.address).map(|address| address.to_string()),
             request_id: self.ids.request_id.clone(),
-            trace_id: trace_id(self.context.metadata()),
+            trace_id: trace_id(&self.ids, self.context.metadata()),
             code: self.code,
             message: shown(self.message),
             log: self.log.map(shown),
@@ -115,8 +115,13 @@ fn answer(error: &Error) -> Value {
     answer
 }
 
-/// The trace that our caller says the call is part of.
-fn trace_id(metadata: &Metadata) -> Option<String> {
+/// The trace that the call is part of: ours, or without a tracer the one that our caller names.
+fn trace_id(ids: &Ids, metadata: &Metadata) -> Option<String> {
+    #[cfg(feature = "trace")]
+    if let Some(span) = &ids.span {
+        return Some(span.trace_id().to_string());
+    }
+    let _ = ids;
     let parent = metadata.get("traceparent").and_then(|value| value.split('-').nth(1));
     let single = || metadata.get("b3").and_then(|value| value.split('-').next());
     let id = parent.or_else(|| metadata.get("x-b3-traceid")).or_else(single)?;

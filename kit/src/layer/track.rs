@@ -1,0 +1,272 @@
+//! Following a call to its end, for layers that count, time or judge calls.
+//!
+//! A call does not end where its future does: a stream goes on after the answer began, and a caller may go away before either.
+//! A layer that gives a [`Track`] to each call, and wraps the future of the inner service in [`Tracked`], is told of the end once,
+//! whichever way it comes.
+//!
+//! ```
+//! use std::task::{Context, Poll};
+//! use kit::{Endpoint, Error, Method, MethodInfo, MethodKind, Payload, Request, Response};
+//! use kit::layer::track::{Outcome, Track, Tracked};
+//! use tower::Service;
+//!
+//! /// Prints how each call ended.
+//! #[derive(Clone)]
+//! struct Print<S>(S);
+//!
+//! struct Call;
+//!
+//! impl Track for Call {
+//!     fn end(self, outcome: Outcome<'_>) {
+//!         match outcome {
+//!             Outcome::Answered => println!("answered"),
+//!             Outcome::Failed(error) => println!("failed: {error}"),
+//!             Outcome::Dropped => println!("the caller went away"),
+//!         }
+//!     }
+//! }
+//!
+//! impl<S, Req, Res> Service<Request<Req>> for Print<S>
+//! where
+//!     S: Service<Request<Req>, Response = Response<Res>>,
+//!     S::Error: Into<Error>,
+//!     Res: Payload,
+//! {
+//!     type Response = Response<Res>;
+//!     type Error = Error;
+//!     type Future = Tracked<S::Future, Call>;
+//!
+//!     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+//!         self.0.poll_ready(cx).map_err(Into::into)
+//!     }
+//!
+//!     fn call(&mut self, request: Request<Req>) -> Self::Future {
+//!         Tracked::new(self.0.call(request), Call)
+//!     }
+//! }
+//!
+//! let method = Method::from(MethodInfo::new("demo.Demo", "Say", MethodKind::Unary));
+//! let say = Endpoint::from_fn(method, |_, text: String| async move { Ok(text) }).wrap([], Print);
+//! # let _ = say;
+//! ```
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context as TaskContext, Poll, ready},
+};
+
+use futures_core::Stream as _;
+use pin_project_lite::pin_project;
+
+use crate::{Error, Message, Payload, Response, Streaming, endpoint::MapStream};
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// With its answer; with all of it where the answer is a stream.
+    Answered,
+    /// With an error, in mid-stream too.
+    Failed(&'a Error),
+    /// It was dropped: the caller went away, or gave up.
+    Dropped,
+}
+
+impl<'a> Outcome<'a> {
+    /// The error, if it ended with one.
+    pub fn error(self) -> Option<&'a Error> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Answered | Self::Dropped => None,
+        }
+    }
+}
+
+/// What a layer knows of one call while it runs.
+pub trait Track: Send + 'static {
+    /// The answer is a stream, and it has begun.
+    fn streaming(&mut self) {}
+
+    /// A message of the answer: the only one, or the next of a stream.
+    fn message<P: Payload>(&mut self, message: &P) {
+        let _ = message;
+    }
+
+    /// Polls the stream of answers: for what is to be so while the service works on it. The future of the call is for the layer
+    /// itself to wrap.
+    fn within<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        poll()
+    }
+
+    /// The call is over. Called once.
+    fn end(self, outcome: Outcome<'_>);
+}
+
+pin_project! {
+    /// The future of a call that is followed to its end. Dropping it drops the call, which ends as [`Outcome::Dropped`].
+    #[derive(Debug)]
+    pub struct Tracked<F, T: Track> {
+        #[pin]
+        inner: F,
+        track: Open<T>,
+    }
+}
+
+impl<F, T: Track> Tracked<F, T> {
+    /// Follows the call that `inner` makes.
+    pub fn new(inner: F, track: impl Into<Option<T>>) -> Self {
+        Self { inner, track: Open(track.into()) }
+    }
+}
+
+impl<F, T, Res, E> Future for Tracked<F, T>
+where
+    F: Future<Output = Result<Response<Res>, E>>,
+    E: Into<Error>,
+    Res: Payload,
+    T: Track,
+{
+    type Output = Result<Response<Res>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.inner.poll(cx)).map_err(Into::into);
+        let Some(mut track) = this.track.0.take() else { return Poll::Ready(result) };
+        Poll::Ready(match result {
+            Ok(response) if Res::IS_STREAM => {
+                track.streaming();
+                Ok(response.map(|payload| payload.map_stream(Open(Some(track)))))
+            }
+            Ok(response) => {
+                track.message(response.message());
+                track.end(Outcome::Answered);
+                Ok(response)
+            }
+            Err(error) => {
+                track.end(Outcome::Failed(&error));
+                Err(error)
+            }
+        })
+    }
+}
+
+/// A call that has not ended.
+#[derive(Debug)]
+struct Open<T: Track>(Option<T>);
+
+impl<T: Track> Drop for Open<T> {
+    fn drop(&mut self) {
+        if let Some(track) = self.0.take() {
+            track.end(Outcome::Dropped);
+        }
+    }
+}
+
+impl<T: Track> MapStream for Open<T> {
+    fn map<M: Message>(mut self, mut stream: Streaming<M>) -> Streaming<M> {
+        Streaming::new(futures_util::stream::poll_fn(move |cx| {
+            let Some(track) = &mut self.0 else { return Poll::Ready(None) };
+            let item = ready!(track.within(|| Pin::new(&mut stream).poll_next(cx)));
+            match &item {
+                Some(Ok(message)) => track.message(message),
+                end => {
+                    let outcome = match end {
+                        Some(Err(error)) => Outcome::Failed(error),
+                        _ => Outcome::Answered,
+                    };
+                    if let Some(track) = self.0.take() {
+                        track.end(outcome);
+                    }
+                }
+            }
+            Poll::Ready(item)
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    type Seen = Arc<Mutex<Vec<String>>>;
+
+    struct Note(Seen);
+
+    impl Track for Note {
+        fn streaming(&mut self) {
+            self.0.lock().unwrap().push("streaming".to_owned());
+        }
+
+        fn message<P: Payload>(&mut self, message: &P) {
+            self.0.lock().unwrap().push(format!("{} bytes", message.encoded_len()));
+        }
+
+        fn within<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+            self.0.lock().unwrap().push("poll".to_owned());
+            poll()
+        }
+
+        fn end(self, outcome: Outcome<'_>) {
+            self.0.lock().unwrap().push(format!("{outcome:?}"));
+        }
+    }
+
+    fn track<F: Future>(inner: F) -> (Tracked<F, Note>, Seen) {
+        let seen = Seen::default();
+        (Tracked::new(inner, Note(Arc::clone(&seen))), seen)
+    }
+
+    fn taken(seen: &Seen) -> Vec<String> {
+        std::mem::take(&mut *seen.lock().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_message_ends_its_call() {
+        let (call, seen) = track(async { Ok::<_, Error>(Response::new("four".to_owned())) });
+        call.await.unwrap();
+        assert_eq!(taken(&seen), ["6 bytes", "Answered"]);
+    }
+
+    #[tokio::test]
+    async fn an_error_ends_its_call() {
+        let (call, seen) = track(async { Err::<Response<String>, _>(Error::not_found("no book")) });
+        call.await.unwrap_err();
+        assert!(taken(&seen)[0].starts_with("Failed"));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_ends_the_call_once() {
+        let (call, seen) = track(std::future::pending::<Result<Response<String>, Error>>());
+        let mut call = Box::pin(call);
+        assert!(futures_util::poll!(&mut call).is_pending());
+        drop(call);
+        assert_eq!(taken(&seen), ["Dropped"]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_its_call_when_it_ends() {
+        let answer = Streaming::from_iter(["a".to_owned(), "bc".to_owned()]);
+        let (call, seen) = track(async { Ok::<_, Error>(Response::new(answer)) });
+        let mut answer = call.await.unwrap().into_message();
+        assert_eq!(taken(&seen), ["streaming"]);
+        while answer.message().await.unwrap().is_some() {}
+        assert_eq!(taken(&seen), ["poll", "3 bytes", "poll", "4 bytes", "poll", "Answered"]);
+        drop(answer);
+        assert!(taken(&seen).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_fails_or_is_left_ends_its_call() {
+        let failing = Streaming::<String>::new(futures_util::stream::iter([Err(Error::unavailable("away"))]));
+        let (call, seen) = track(async { Ok::<_, Error>(Response::new(failing)) });
+        call.await.unwrap().into_message().message().await.unwrap_err();
+        assert!(taken(&seen)[2].starts_with("Failed"));
+
+        let endless = Streaming::<String>::new(futures_util::stream::pending());
+        let (call, seen) = track(async { Ok::<_, Error>(Response::new(endless)) });
+        drop(call.await.unwrap());
+        assert_eq!(taken(&seen), ["streaming", "Dropped"]);
+    }
+}
