@@ -5,10 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use bookcommon::{Failure, Instruments};
+use bookcommon::Failure;
 use futures_util::FutureExt as _;
 use kit::{
     debug::ConfigEntry,
+    instruments::{Instruments, InstrumentsConfig},
     server::{BoundServer, shutdown_signal},
     telemetry::log::Log,
 };
@@ -51,12 +52,9 @@ impl BookInfo {
     /// # Errors
     /// When a port is taken (the text names it), or a database refuses us.
     pub async fn start(mut config: Config, log: Option<&Log>) -> Result<Self, Failure> {
-        let instruments = |name, addr, telemetry, shown| {
-            let instruments = Instruments::start(name, addr, telemetry)?.with_settings::<Vec<ConfigEntry>>(shown);
-            match log {
-                Some(log) => instruments.with_log(log),
-                None => Ok(instruments),
-            }
+        let instruments = |name: &'static str, addr, telemetry: &InstrumentsConfig, shown: Vec<ConfigEntry>| {
+            let instruments = Instruments::builder(name, telemetry).version(env!("CARGO_PKG_VERSION")).address(addr);
+            log.into_iter().fold(instruments.settings(shown), |instruments, log| instruments.log(log)).start()
         };
         let of_comments = &config.comments;
         let watched = instruments("comments", of_comments.grpc_addr, &of_comments.telemetry, config.comments_shown)?;

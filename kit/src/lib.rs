@@ -24,6 +24,7 @@
 //! | what hides secrets in what is printed | [`mask`] |
 //! | where the time of a call went | `trace` (feature `trace`), sent by `telemetry::reporter` (features `zipkin`, `otlp`) |
 //! | what is to be seen of a running process | `debug` (features `debug`, `pprof`, `heap`) |
+//! | all of these for a service, in two lines | `instruments` (feature `instruments`) |
 //! | the command line of a service | `cli` (feature `cli`) |
 //! | settings from a file and the environment | `config` (feature `config`) |
 //! | one database by its URL | `sql` (feature `sql`) |
@@ -46,6 +47,8 @@ pub mod debug;
 pub mod duration;
 pub mod endpoint;
 pub mod error;
+#[cfg(feature = "instruments")]
+pub mod instruments;
 pub mod json;
 pub mod layer;
 pub mod mask;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use bookcommon::{Failure, Instruments, observe};
+use bookcommon::Failure;
 use kit::{
     cache::Cached,
+    instruments::Instruments,
     middleware::StandardStack,
     server::{Check, Server},
     sql::Late,
@@ -34,13 +35,13 @@ impl App {
     /// # Errors
     /// When the database refuses us, or is not what it should be.
     pub async fn build(config: &Config, instruments: Instruments) -> Result<Self, Failure> {
-        let (metrics, telemetry) = (instruments.metrics().clone(), instruments.telemetry());
-        let database = config.database.clone();
+        let telemetry = instruments.telemetry();
+        let (database, observed) = (config.database.clone(), instruments.clone());
         let comments = Late::connect(move || {
-            let (database, metrics) = (database.clone(), metrics.clone());
+            let (database, observed) = (database.clone(), observed.clone());
             async move {
                 let comments = SqlComments::connect(&database).await?;
-                observe(comments.database(), &metrics);
+                observed.observe(|metrics| comments.database().observe(metrics));
                 Ok(comments)
             }
         })
@@ -79,7 +80,7 @@ impl App {
             .check(database)
             .draining(&self.draining)
             .on_stop("database", CLOSE, || async move { app.close().await });
-        let server = self.instruments.serve(server, self.instruments.debug());
+        let server = self.instruments.serve(server);
         if config.http_addr == config.grpc_addr && config.http_addr.port() != 0 {
             server.shared(config.http_addr)
         } else {

@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use bookcommon::{Settings, TelemetryConfig};
+use bookcommon::Settings;
 use kit::{
     cache::CacheConfig,
     config::{Validate, Violations},
+    instruments::InstrumentsConfig,
     middleware::StandardConfig,
     server::ServerConfig,
     sql::DatabaseConfig,
@@ -71,7 +72,7 @@ pub struct Config {
     /// The log.
     pub log: LogConfig,
     /// Figures, traces, error reports, the debug port. Default: figures on 127.0.0.1:5014, the debug port on 127.0.0.1:5013.
-    pub telemetry: TelemetryConfig,
+    pub telemetry: InstrumentsConfig,
 }
 
 /// How comments are watched.
@@ -99,7 +100,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             reflection: false,
             log: LogConfig::default(),
-            telemetry: TelemetryConfig::new(5013, 5014),
+            telemetry: InstrumentsConfig::new(5013, 5014),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the programs of BookInfo do before and around serving: flags, settings, pid file, instruments.
+//! What the programs of BookInfo do before and around serving: flags, settings, pid file.
 //!
 //! ```no_run
 //! use bookcommon::{Failure, Program, Settings};
@@ -33,13 +33,11 @@
 //! }
 //! ```
 
-mod instruments;
 mod pid;
 mod program;
 mod settings;
 pub mod testing;
 
-pub use instruments::{Instruments, TelemetryConfig, observe};
 pub use pid::PidFile;
 pub use program::Program;
 pub use settings::{RunMode, Settings, Surroundings};

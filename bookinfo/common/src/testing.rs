@@ -24,9 +24,10 @@ use std::{
     time::Duration,
 };
 
-use kit::{sql::testing::Folder, telemetry::reporter::Destination};
-
-use crate::{Instruments, TelemetryConfig};
+use kit::{
+    instruments::{Instruments, InstrumentsConfig},
+    sql::testing::Folder,
+};
 
 /// A busy machine starts a program in less.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,10 +37,7 @@ const MOST_LINES: usize = 10_000;
 
 /// Instruments without ports, which send nothing anywhere. Inside a Tokio runtime.
 pub fn instruments(name: &'static str) -> Instruments {
-    let mut config = TelemetryConfig { metrics_addr: None, ..TelemetryConfig::default() };
-    config.debug.enabled = false;
-    config.spans.to = Destination::None;
-    Instruments::start(name, ([127, 0, 0, 1], 0).into(), &config).unwrap()
+    Instruments::builder(name, &InstrumentsConfig::silent()).start().unwrap()
 }
 
 /// A program of its own, in a folder of its own. It is killed when the value is dropped.

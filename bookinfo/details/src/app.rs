@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bookcomments::proto::comments::{BookCommentsClient, BookCommentsEndpoints};
-use bookcommon::{Failure, Instruments, observe};
+use bookcommon::Failure;
 use kit::{
     Context, Endpoints as _,
     cache::Cached,
     client::Channel,
+    instruments::Instruments,
     middleware::{StandardConfig, StandardStack},
     server::{Check, Server},
     sql::Late,
@@ -38,13 +39,13 @@ impl App {
     /// # Errors
     /// When the database refuses us, or is not what it should be; when the address of the comments service is none.
     pub async fn build(config: &Config, instruments: Instruments) -> Result<Self, Failure> {
-        let (metrics, telemetry) = (instruments.metrics().clone(), instruments.telemetry());
-        let database = config.database.clone();
+        let telemetry = instruments.telemetry();
+        let (database, observed) = (config.database.clone(), instruments.clone());
         let books = Late::connect(move || {
-            let (database, metrics) = (database.clone(), metrics.clone());
+            let (database, observed) = (database.clone(), observed.clone());
             async move {
                 let books = SqlBooks::connect(&database).await?;
-                observe(books.database(), &metrics);
+                observed.observe(|metrics| books.database().observe(metrics));
                 Ok(books)
             }
         })
@@ -89,8 +90,7 @@ impl App {
             .check(database)
             .check(comments.informational())
             .on_stop("database", CLOSE, || async move { app.close().await });
-        let debug = self.instruments.debug().client(self.client.endpoints());
-        let server = self.instruments.serve(server, debug);
+        let server = self.instruments.serve_with(server, |debug| debug.client(self.client.endpoints()));
         if config.http_addr == config.grpc_addr && config.http_addr.port() != 0 {
             server.shared(config.http_addr)
         } else {

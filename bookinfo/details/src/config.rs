@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use bookcommon::{Settings, TelemetryConfig};
+use bookcommon::Settings;
 use kit::{
     cache::CacheConfig,
     config::{Validate, Violations},
+    instruments::InstrumentsConfig,
     middleware::StandardConfig,
     server::ServerConfig,
     sql::DatabaseConfig,
@@ -73,7 +74,7 @@ pub struct Config {
     /// The log.
     pub log: LogConfig,
     /// Figures, traces, error reports, the debug port. Default: figures on 127.0.0.1:5004, the debug port on 127.0.0.1:5003.
-    pub telemetry: TelemetryConfig,
+    pub telemetry: InstrumentsConfig,
 }
 
 /// How the comments service is reached.
@@ -103,7 +104,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             reflection: false,
             log: LogConfig::default(),
-            telemetry: TelemetryConfig::new(5003, 5004),
+            telemetry: InstrumentsConfig::new(5003, 5004),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use bookcommon::{Failure, Instruments, PidFile, Program};
+use bookcommon::{Failure, PidFile, Program};
 use bookdetails::{
     app::App,
     config::{Config, SETTINGS},
 };
-use kit::{config::Loaded, server::shutdown_signal, telemetry::spans};
+use kit::{config::Loaded, instruments::Instruments, server::shutdown_signal, telemetry::spans};
 use tracing::field::display;
 
 /// For heap profiles on the debug port; without this line there are none.
@@ -30,8 +30,13 @@ async fn serve(loaded: Loaded<Config>) -> Result<(), Failure> {
     let log = config.log.init_with(spans::layer(tracing::Level::INFO))?;
     let asked_to_stop = shutdown_signal();
     let _pid = PidFile::write(config.pid_file.as_deref())?;
-    let instruments = Instruments::start("details", config.grpc_addr, &config.telemetry)?;
-    let app = App::build(config, instruments.with_log(&log)?.with_settings(loaded.settings())).await?;
+    let instruments = Instruments::builder("details", &config.telemetry)
+        .version(PROGRAM.version)
+        .address(config.grpc_addr)
+        .log(&log)
+        .settings(loaded.settings())
+        .start()?;
+    let app = App::build(config, instruments).await?;
     let server = app.server(config).bind().await?;
     let (http, grpc) = (server.http_addr().map(display), server.grpc_addr().map(display));
     tracing::info!(http, grpc, "serving");

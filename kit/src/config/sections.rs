@@ -36,3 +36,14 @@ impl Validate for crate::transport::grpc::GrpcConfig {
         report.require(self.max_response_size != Some(0), "max_response_size", "is 0: no message fits");
     }
 }
+
+#[cfg(feature = "instruments")]
+impl Validate for crate::instruments::InstrumentsConfig {
+    fn validate(&self, report: &mut Violations) {
+        report.section("metrics", &self.metrics);
+        report.section("trace", &self.trace);
+        report.section("spans", &self.spans);
+        report.section("reports", &self.reports);
+        report.section("debug", &self.debug);
+    }
+}

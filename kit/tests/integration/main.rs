@@ -15,6 +15,7 @@ mod fuzz;
 mod grpc;
 mod health;
 mod http;
+mod instruments;
 mod lifecycle;
 mod log;
 mod metrics;

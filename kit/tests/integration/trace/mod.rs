@@ -9,7 +9,7 @@ use tower::ServiceBuilder;
 
 mod calls;
 mod chain;
-mod collector;
+pub(crate) mod collector;
 mod reporting;
 mod schema;
 
