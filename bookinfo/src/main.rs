@@ -63,9 +63,8 @@ fn run(args: &Args) -> Result<(), Failure> {
     let served = runtime.block_on(async {
         let asked_to_stop = shutdown_signal();
         let bookinfo = BookInfo::start(config, Some(&log)).await?;
-        let mut out = io::stdout();
-        writeln!(out, "\n{}", hints(&bookinfo.addresses()))?;
-        out.flush()?;
+        // The log may be read by a program: what is meant for people goes beside it. There may be nobody who reads it.
+        let _ = writeln!(io::stderr(), "\n{}", hints(&bookinfo.addresses()));
         let ended = bookinfo.run(asked_to_stop).await;
         tracing::info!("stopped");
         log.close().await;
