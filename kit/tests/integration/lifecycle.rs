@@ -6,7 +6,7 @@ use kit::{
     Code, Context, Error, Streaming,
     client::Channel,
     middleware::StandardStack,
-    server::{Check, Server, ServerConfig},
+    server::{Server, ServerConfig},
     task::Tasks,
 };
 use tokio::{
@@ -120,81 +120,6 @@ async fn idle_connections_do_not_hold_a_stop_up() {
     assert_eq!(grpc.say(&Context::background(), line("")).await.unwrap_err().code(), Code::Unavailable);
 }
 
-/// Whoever is connected when the stop begins is connected for good: the port has a queue, and what waits in it is no less there
-/// than what was taken out of it.
-#[tokio::test]
-async fn a_stop_answers_those_who_wait_in_the_queue_of_a_port() {
-    let server = Server::new().service(&room()).http("127.0.0.1:0").shared("127.0.0.1:0").bind().await.unwrap();
-    let (http, shared) = (server.http_addr().unwrap(), server.grpc_addr().unwrap());
-    let mut clients = Vec::new();
-    for number in 0..50 {
-        let mut client = TcpStream::connect(if number % 2 == 0 { http } else { shared }).await.unwrap();
-        client.write_all(b"GET /v1/count/1 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-        clients.push(client);
-    }
-    // It stops before it has taken the first.
-    soon(server.run(std::future::ready(()))).await.unwrap();
-    for mut client in clients {
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
-    }
-    assert!(TcpStream::connect(http).await.is_err());
-}
-
-#[tokio::test]
-async fn a_stop_answers_those_who_wait_for_a_connection_to_end() {
-    let (endpoints, mut started, go) = held();
-    let config = ServerConfig { max_connections: 1, ..ServerConfig::default() };
-    let mut server = Running::start(Server::new().config(config).service(&endpoints)).await;
-    let call = say(server.http_url());
-    soon(started.recv()).await.unwrap();
-    // One of them was taken and waits, the other is still in the queue.
-    let mut clients = Vec::new();
-    for _ in 0..2 {
-        let mut client = TcpStream::connect(server.http).await.unwrap();
-        client.write_all(b"GET /v1/count/1 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-        clients.push(client);
-    }
-    server.stop();
-    soon(async {
-        while TcpStream::connect(server.http).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    go.notify_waiters();
-    assert_eq!(soon(call).await.unwrap().unwrap(), "a");
-    for mut client in clients {
-        let mut answer = String::new();
-        soon(client.read_to_string(&mut answer)).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
-    }
-    soon(server.stopped()).await.unwrap();
-}
-
-/// A check that blocks its thread can't be ended, and was waited for.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_check_that_blocks_its_thread_does_not_hold_a_stop_up() {
-    let (told, mut blocked) = mpsc::unbounded_channel();
-    let (free, freed) = std::sync::mpsc::channel::<()>();
-    let freed = Arc::new(std::sync::Mutex::new(freed));
-    let check = Check::new("stuck", move || {
-        let (told, freed) = (told.clone(), Arc::clone(&freed));
-        async move {
-            let _ = told.send(());
-            let _ = freed.lock().unwrap().recv();
-            Ok(())
-        }
-    });
-    let server = Running::start(Server::new().service(&room()).check(check)).await;
-    soon(blocked.recv()).await.unwrap();
-    let stopped = soon(server.stopped()).await;
-    // The runtime of the test waits for its threads.
-    drop(free);
-    stopped.unwrap();
-}
-
 #[tokio::test]
 async fn a_taken_port_says_so() {
     let server = Running::serve(&room()).await;
@@ -268,34 +193,8 @@ async fn old_connections_are_asked_to_close() {
     .await;
 }
 
-#[tokio::test]
-async fn calls_that_are_cut_because_their_connection_is_old_are_told() {
-    let log = Log::start();
-    let (endpoints, mut started, _go) = held();
-    let config = ServerConfig {
-        max_connection_age: Some(Duration::from_millis(1)),
-        drain_timeout: Duration::from_millis(50),
-        ..ServerConfig::default()
-    };
-    let server = Running::start(Server::new().config(config).service(&endpoints)).await;
-    let mut client = TcpStream::connect(server.http).await.unwrap();
-    client
-        .write_all(b"POST /v1/say HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
-        .await
-        .unwrap();
-    soon(started.recv()).await.unwrap();
-    let mut rest = Vec::new();
-    let _ = soon(client.read_to_end(&mut rest)).await;
-    assert!(rest.is_empty());
-    let peer = client.local_addr().unwrap().to_string();
-    let lines = log.with("calls are cut: their connection is too old");
-    let told = lines.iter().any(|line| line["calls"] == 1 && line["peer"].to_string().contains(&peer));
-    assert!(told, "{lines:?}");
-    soon(server.stopped()).await.unwrap();
-}
-
 /// A `Say` that tells when it begins and ends when it is told, and a server on it.
-fn held() -> (ChatEndpoints, mpsc::UnboundedReceiver<()>, Arc<Notify>) {
+pub(crate) fn held() -> (ChatEndpoints, mpsc::UnboundedReceiver<()>, Arc<Notify>) {
     let (told, started) = mpsc::unbounded_channel();
     let go = Arc::new(Notify::new());
     let held = Arc::clone(&go);
@@ -311,7 +210,7 @@ fn held() -> (ChatEndpoints, mpsc::UnboundedReceiver<()>, Arc<Notify>) {
     (endpoints, started, go)
 }
 
-fn say(url: String) -> tokio::task::JoinHandle<Result<String, Error>> {
+pub(crate) fn say(url: String) -> tokio::task::JoinHandle<Result<String, Error>> {
     let client = ChatClient::new(&Channel::new(&url).unwrap());
     tokio::spawn(async move { client.say(&Context::background(), line("a")).await.map(|line| line.text) })
 }
