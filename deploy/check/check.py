@@ -17,6 +17,10 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/bookinfo"
 PLAIN = ROOT / "deploy/kubernetes"
+COMPOSE = ROOT / "docker/compose.yaml"
+# What a service may need for its stop on top of its delay and its drain: 1 s each for the calls and tasks that are cut, the
+# figures and the admin ports, 11 s for its hooks, 5 s for its log.
+AFTER_DRAIN = 20
 HEAD = "# Made of deploy/helm/bookinfo without options by `.ci/deploy --bless`: change the chart.\n"
 # The oldest and the newest release that the chart is for.
 VERSIONS = ("1.27", "1.34")
@@ -75,7 +79,7 @@ def validate(objects, where):
 
 
 def hang_together(objects, where):
-    """What schemas do not see: names that point at nothing, and a stop that is longer than the patience with it."""
+    """What schemas do not see: names that point at nothing, a stop that is longer than the patience with it, no place to write."""
     have = {name(one) for one in objects}
     pods = {}
     for one in objects:
@@ -86,14 +90,20 @@ def hang_together(objects, where):
         if not one["spec"]["selector"]["matchLabels"].items() <= labels.items():
             fail(f"{where}: {name(one)} does not select its own pods")
         pods[one["metadata"]["name"]] = (labels, {port["name"] for port in spec["containers"][0].get("ports", [])})
+        for container in spec["containers"]:
+            mounts = {mount["mountPath"]: mount["name"] for mount in container.get("volumeMounts", [])}
+            empty = {volume["name"] for volume in spec.get("volumes", []) if volume.get("emptyDir", {}).get("sizeLimit")}
+            locked = container.get("securityContext", {}).get("readOnlyRootFilesystem")
+            if locked and mounts.get("/tmp") not in empty:
+                fail(f"{where}: {name(one)} can write nowhere: its root is read-only, and /tmp is no emptyDir with a limit")
         for source in spec["containers"][0].get("envFrom", []):
             config = "ConfigMap/" + source["configMapRef"]["name"]
             if config not in have:
                 fail(f"{where}: {name(one)} wants {config}")
             data = next(it["data"] for it in objects if name(it) == config)
             patience = sum(int(data[key][:-1]) for key in data if key.endswith(("_SHUTDOWN_DELAY", "_DRAIN_TIMEOUT")))
-            if patience >= spec["terminationGracePeriodSeconds"]:
-                fail(f"{where}: {name(one)} is killed before its stop of {patience} s is over")
+            if patience + AFTER_DRAIN > spec["terminationGracePeriodSeconds"]:
+                fail(f"{where}: {name(one)} is killed before its stop of {patience} + {AFTER_DRAIN} s is over")
     for one in objects:
         if one["kind"] == "Service":
             selector = one["spec"]["selector"].items()
@@ -128,6 +138,26 @@ def manifests(bless):
         count += validate(objects, file.name)
         hang_together(objects, file.name)
     print(f"{count} manifests are valid for Kubernetes {' and '.join(VERSIONS)}")
+
+
+def default_of(setting):
+    source = (ROOT / "kit/src/server/config.rs").read_text()
+    return int(re.search(rf"{setting}: Duration::from_secs\((\d+)\)", source)[1])
+
+
+def compose():
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    needed = default_of("drain_timeout") + AFTER_DRAIN
+    ours = 0
+    for name, service in services.items():
+        if service.get("read_only") and "/tmp" not in service.get("tmpfs", []):
+            fail(f"{COMPOSE.name}: {name} can write nowhere: its root is read-only, and /tmp is no tmpfs")
+        if service["image"].startswith("bookinfo:"):
+            ours += 1
+            if int(service["stop_grace_period"].removesuffix("s")) < needed:
+                fail(f"{COMPOSE.name}: {name} is killed before its stop of {needed} s is over")
+    if ours != 2:
+        fail(f"{COMPOSE.name}: {ours} services of ours")
 
 
 def queries(node):
@@ -202,4 +232,5 @@ def dashboards():
 
 
 manifests("--bless" in sys.argv)
+compose()
 dashboards()

@@ -1,27 +1,13 @@
 //! A comment that was posted is seen at once, at both services and by both ways, whatever is kept where.
 
 use bookcommon::testing::http;
-use bookinfo::{BookInfo, Config};
-use kit::{
-    cache::{CacheConfig, testing},
-    sql::testing::Folder,
-};
-use tokio_util::sync::CancellationToken;
+use kit::cache::{CacheConfig, testing};
+
+use crate::support::Demo;
 
 async fn a_posted_comment_is_seen_at_once(cache: CacheConfig) {
-    let folder = Folder::new();
-    std::fs::create_dir_all(folder.path("")).unwrap();
-    let mut config = Config::default();
-    config.listen_on("127.0.0.1:0".parse().unwrap());
-    config.keep_in(&folder.path(""));
-    for database in [&mut config.details.database, &mut config.comments.database] {
-        (database.migrate, database.seed) = (true, true);
-    }
-    (config.details.cache, config.comments.cache) = (cache.clone(), cache);
-    let bookinfo = BookInfo::start(config, None).await.unwrap();
-    let (details, comments) = (bookinfo.addresses().details_http, bookinfo.addresses().comments_http);
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(bookinfo.run(stop.clone().cancelled_owned()));
+    let demo = Demo::start(|config| (config.details.cache, config.comments.cache) = (cache.clone(), cache)).await;
+    let (details, comments) = (demo.addresses.details_http, demo.addresses.comments_http);
     let calls = tokio::task::spawn_blocking(move || {
         for number in 0..20 {
             let content = format!("comment {number}!");
@@ -38,8 +24,7 @@ async fn a_posted_comment_is_seen_at_once(cache: CacheConfig) {
         }
     });
     calls.await.unwrap();
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    demo.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,13 +2,9 @@
 
 use bookcommon::testing::{Process, http};
 
+use crate::support::FREE;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_bookinfo");
-const FREE: [(&str, &str); 4] = [
-    ("BOOKDETAILS_HTTP_ADDR", "127.0.0.1:0"),
-    ("BOOKDETAILS_GRPC_ADDR", "127.0.0.1:0"),
-    ("BOOKCOMMENTS_HTTP_ADDR", "127.0.0.1:0"),
-    ("BOOKCOMMENTS_GRPC_ADDR", "127.0.0.1:0"),
-];
 
 #[test]
 fn it_says_what_to_try_and_that_works() {

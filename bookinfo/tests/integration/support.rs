@@ -18,6 +18,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::Registry;
 
+/// What makes the program of the quick start take free ports for all that it serves, and send its spans nowhere.
+pub(crate) const FREE: [(&str, &str); 10] = [
+    ("BOOKDETAILS_HTTP_ADDR", "127.0.0.1:0"),
+    ("BOOKDETAILS_GRPC_ADDR", "127.0.0.1:0"),
+    ("BOOKDETAILS_TELEMETRY_DEBUG_ADDR", "127.0.0.1:0"),
+    ("BOOKDETAILS_TELEMETRY_METRICS_ADDR", "127.0.0.1:0"),
+    ("BOOKDETAILS_TELEMETRY_SPANS_TO", "none"),
+    ("BOOKCOMMENTS_HTTP_ADDR", "127.0.0.1:0"),
+    ("BOOKCOMMENTS_GRPC_ADDR", "127.0.0.1:0"),
+    ("BOOKCOMMENTS_TELEMETRY_DEBUG_ADDR", "127.0.0.1:0"),
+    ("BOOKCOMMENTS_TELEMETRY_METRICS_ADDR", "127.0.0.1:0"),
+    ("BOOKCOMMENTS_TELEMETRY_SPANS_TO", "none"),
+];
+
 /// Waits for what must happen. The time is no assertion: it makes a test fail that would hang.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("what had to happen did not")

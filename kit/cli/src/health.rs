@@ -38,7 +38,12 @@ impl Health {
     pub(crate) async fn ask(&self) -> Result<String, String> {
         let end = Instant::now() + self.wait.min(Duration::from_secs(24 * 60 * 60));
         loop {
-            let Err(why) = self.ask_once().await else { return Ok(format!("{} is well", self.name())) };
+            // The last question ends with the wait.
+            let limit = match self.wait.is_zero() {
+                true => self.timeout,
+                false => self.timeout.min(end - Instant::now()),
+            };
+            let Err(why) = self.ask_once(limit).await else { return Ok(format!("{} is well", self.name())) };
             let ill = format!("{} is not well: {why}", self.name());
             let next = Instant::now() + PAUSE;
             if next >= end {
@@ -58,15 +63,17 @@ impl Health {
         }
     }
 
-    async fn ask_once(&self) -> Result<(), String> {
+    async fn ask_once(&self, limit: Duration) -> Result<(), String> {
         let question = async {
             match &self.target {
-                Target::Http(uri) => http(uri, Instant::now() + self.timeout).await,
+                Target::Http(uri) => http(uri, Instant::now() + limit).await,
                 Target::Grpc(authority) => grpc(authority, &self.service).await,
             }
         };
-        let late = format!("no answer within {}", kit::duration::format(self.timeout));
-        timeout(self.timeout, question).await.unwrap_or(Err(late))
+        // What was left of the wait is no round number.
+        let shown = if limit < self.timeout { Duration::from_millis(limit.as_millis() as u64) } else { limit };
+        let late = format!("no answer within {}", kit::duration::format(shown));
+        timeout(limit, question).await.unwrap_or(Err(late))
     }
 }
 

@@ -123,6 +123,16 @@ async fn waiting_lasts_until_it_is_well_or_the_time_is_over() {
     assert!(code == Some(0) && out.contains("is well"), "{out}{err}");
 }
 
+/// The last question had all of its own time, beyond the end of the wait.
+#[test]
+fn a_wait_is_not_outlasted_by_its_last_question() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = listener.local_addr().unwrap().to_string();
+    // It comes to an end at all: an hour is what one answer is waited for.
+    let (code, _, err) = kit(&["health", &target, "--wait", "300ms", "--timeout", "1h"]);
+    assert!(code == Some(1) && err.contains("no answer within ") && err.contains("(asked for 300ms)"), "{err}");
+}
+
 #[test]
 fn wrong_questions_are_told_from_ill_services() {
     for (args, says) in [

@@ -1,7 +1,8 @@
 //! Ports for those who keep the service alive: metrics, debug pages.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
+use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
 use super::{
@@ -22,7 +23,16 @@ pub(super) struct Admin(Vec<(&'static str, Listener)>);
 
 impl Admin {
     /// Binds the ports. One that can't be bound is logged: the service is worth more than its metrics.
-    pub(super) async fn bind(ports: Vec<(&'static str, String, axum::Router)>) -> Self {
+    ///
+    /// # Errors
+    /// When two have the same name, by which they are told apart in the log and by whoever asks for an address.
+    pub(super) async fn bind(ports: Vec<(&'static str, String, axum::Router)>) -> Result<Self, crate::Error> {
+        let mut names = HashSet::new();
+        if let Some((twice, ..)) = ports.iter().find(|(name, ..)| !names.insert(*name)) {
+            return Err(crate::Error::invalid_argument(format!(
+                "two admin ports have the name {twice:?}: give one of them another"
+            )));
+        }
         let mut bound = Vec::new();
         for (name, address, routes) in ports {
             let app: App = BoxCloneSyncService::new(routes);
@@ -33,7 +43,7 @@ impl Admin {
                 }
             }
         }
-        Self(bound)
+        Ok(Self(bound))
     }
 
     pub(super) fn addr(&self, name: &str) -> Option<SocketAddr> {
@@ -50,23 +60,24 @@ impl Admin {
         };
         let connections = Connections::new(&config);
         let guard = connections.guard();
-        let mut accepting = tokio::task::JoinSet::new();
+        let (mut accepting, closing) = (tokio::task::JoinSet::new(), CancellationToken::new());
         for (name, listener) in self.0 {
-            let connections = connections.clone();
+            let (connections, closing) = (connections.clone(), closing.clone());
             tracing::info!(address = %listener.local_addr(), port = name, "listening");
             accepting.spawn(async move {
-                if let Err(error) = listener.accept(connections).await {
+                if let Err(error) = listener.accept(connections, closing).await {
                     tracing::error!(port = name, %error, "the service goes on without its {name} port");
                 }
             });
         }
-        Serving { accepting, connections, _guard: guard }
+        Serving { accepting, closing, connections, _guard: guard }
     }
 }
 
 /// Admin ports that are served.
 pub(super) struct Serving {
     accepting: tokio::task::JoinSet<()>,
+    closing: CancellationToken,
     connections: Connections,
     // Dropping this ends the connections.
     _guard: [tokio_util::sync::DropGuard; 2],
@@ -75,7 +86,8 @@ pub(super) struct Serving {
 impl Serving {
     /// Closes the ports; who is being answered has a moment.
     pub(super) async fn close(mut self, at_once: impl Future<Output = ()>) {
-        self.accepting.shutdown().await;
+        self.closing.cancel();
+        while self.accepting.join_next().await.is_some() {}
         self.connections.drain(GRACE, at_once).await;
     }
 }

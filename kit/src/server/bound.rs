@@ -5,7 +5,7 @@ use std::{fmt, future::Future, net::SocketAddr, time::Duration};
 use futures_util::FutureExt as _;
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,9 @@ use crate::task::Tasks;
 /// What background tasks get at least, when the calls have used up the time: most need only be told.
 const TASKS_LAST: Duration = Duration::from_secs(1);
 
+/// How long the figures of the debug port may take to end. A source of somebody's own that blocks its thread can't be stopped.
+const DEBUG_LAST: Duration = Duration::from_secs(1);
+
 /// A server whose ports are bound: connections wait in their queues until it runs.
 pub struct BoundServer {
     pub(super) config: ServerConfig,
@@ -27,6 +30,8 @@ pub struct BoundServer {
     pub(super) draining: Vec<CancellationToken>,
     pub(super) tasks: Vec<Tasks>,
     pub(super) hooks: Vec<Hook>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<super::tls::Acceptor>,
     #[cfg(feature = "debug")]
     pub(super) debug: Option<crate::debug::DebugPort>,
 }
@@ -88,6 +93,8 @@ impl BoundServer {
             draining,
             tasks,
             hooks,
+            #[cfg(feature = "tls")]
+            tls,
             #[cfg(feature = "debug")]
             debug,
         } = self;
@@ -95,11 +102,14 @@ impl BoundServer {
         // Dropping this future ends what it has spawned.
         let _guard = connections.guard();
         let admin = admin.serve(&config);
+        // Until this future is done or dropped.
+        #[cfg(feature = "tls")]
+        let _renewing = tls.map(|tls| tokio_util::task::AbortOnDropHandle::new(tokio::spawn(tls.renew())));
         let mut monitoring = monitor.start().await;
-        let mut accepting = JoinSet::new();
+        let (mut accepting, closing) = (JoinSet::new(), CancellationToken::new());
         for listener in listeners {
             tracing::info!(address = %listener.local_addr(), protocols = listener.protocols().name(), "listening");
-            accepting.spawn(listener.accept(connections.clone()));
+            accepting.spawn(listener.accept(connections.clone(), closing.clone()));
         }
         let died = tokio::select! {
             () = shutdown => None,
@@ -117,7 +127,11 @@ impl BoundServer {
         let at_once = at_once.shared();
         // A signal that comes from here on is heard, whatever is waited for.
         let _ = at_once.clone().now_or_never();
-        monitoring.leave().await;
+        tokio::select! {
+            biased;
+            () = monitoring.leave() => {}
+            () = at_once.clone() => {}
+        }
         connections.leave();
         // Without one of its ports the service is no use to anybody: nobody is asked to turn away first.
         if died.is_none() {
@@ -126,7 +140,8 @@ impl BoundServer {
                 () = at_once.clone() => {}
             }
         }
-        accepting.shutdown().await;
+        closing.cancel();
+        while accepting.join_next().await.is_some() {}
         monitoring.end_watches().await;
         draining.iter().for_each(CancellationToken::cancel);
         let started = Instant::now();
@@ -146,7 +161,11 @@ impl BoundServer {
         // Charts end with the last call, and with them what streams them; a profile that runs ends early.
         #[cfg(feature = "debug")]
         if let Some(debug) = debug {
-            debug.stop().await;
+            tokio::select! {
+                biased;
+                () = at_once.clone() => {}
+                _ = timeout(DEBUG_LAST, debug.stop()) => {}
+            }
         }
         admin.close(at_once.clone()).await;
         for hook in hooks {

@@ -29,6 +29,15 @@ struct State {
     leaving: AtomicBool,
 }
 
+/// The same for one connection, whose calls are counted by themselves, too.
+#[derive(Clone)]
+pub(super) struct ConnectionCalls(Arc<Here>);
+
+struct Here {
+    running: AtomicUsize,
+    all: Arc<State>,
+}
+
 impl Calls {
     /// How many calls run. A call is over when its whole answer was handed to its connection.
     pub(super) fn running(&self) -> usize {
@@ -39,6 +48,18 @@ impl Calls {
     /// that is about to go. HTTP/2 has GOAWAY for that, which loses nothing.
     pub(super) fn leave(&self) {
         self.0.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// The calls of a new connection.
+    pub(super) fn of_connection(&self) -> ConnectionCalls {
+        ConnectionCalls(Arc::new(Here { running: AtomicUsize::new(0), all: Arc::clone(&self.0) }))
+    }
+}
+
+impl ConnectionCalls {
+    /// How many calls run on this connection.
+    pub(super) fn running_here(&self) -> usize {
+        self.0.running.load(Ordering::Relaxed)
     }
 
     /// Answers a request, counted.
@@ -54,7 +75,7 @@ impl Calls {
         let answering = app.clone().oneshot(request.map(Body::new));
         async move {
             let mut response = answering.await?;
-            if http1 && call.0.leaving.load(Ordering::Relaxed) {
+            if http1 && call.0.all.leaving.load(Ordering::Relaxed) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response.map(|body| Counted { body, _call: call }))
@@ -62,17 +83,19 @@ impl Calls {
     }
 }
 
-struct Call(Arc<State>);
+struct Call(Arc<Here>);
 
 impl Call {
-    fn begin(state: &Arc<State>) -> Self {
-        state.running.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(state))
+    fn begin(here: &Arc<Here>) -> Self {
+        here.all.running.fetch_add(1, Ordering::Relaxed);
+        here.running.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(here))
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
+        self.0.all.running.fetch_sub(1, Ordering::Relaxed);
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
 }

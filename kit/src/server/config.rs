@@ -9,11 +9,15 @@ use crate::{Error, duration};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// The most connections at a time; more wait in the kernel's queue. Default: 10 000.
+    /// The most connections at a time; more wait in the kernel's queue, at a stop for one that ends. Default: 10 000.
     pub max_connections: usize,
     /// How long a client may take to send its headers. Default: 10 s, so that slow clients can't hold connections.
     #[serde(with = "duration")]
     pub header_timeout: Duration,
+    /// How long a client may take no byte of what is sent to it; then its connection ends, and the calls on it are cut. Default:
+    /// 60 s, as nginx has it (`send_timeout`); 0 waits for ever.
+    #[serde(with = "duration")]
+    pub write_timeout: Duration,
     /// How long a TLS handshake may take. Default: 10 s.
     #[serde(with = "duration")]
     pub handshake_timeout: Duration,
@@ -32,8 +36,9 @@ pub struct ServerConfig {
     /// balancers and clients turn away before ports close. Default: none; behind a balancer, longer than its checks take.
     #[serde(with = "duration")]
     pub shutdown_delay: Duration,
-    /// How long a stop waits for calls and background tasks that run; then they are cut, and the exit says so. Default: 30 s, as
-    /// Kubernetes gives a pod; with a `shutdown_delay`, give the pod the sum of both and some seconds.
+    /// How long a stop waits for calls and background tasks that run; then they are cut, and the exit says so. Default: 25 s, of
+    /// the 30 s that Kubernetes gives a pod; with a `shutdown_delay` or hooks that take their time, give the pod the sum and some
+    /// seconds.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
     /// How the server finds out whether it is well.
@@ -45,13 +50,14 @@ impl Default for ServerConfig {
         Self {
             max_connections: 10_000,
             header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(60),
             handshake_timeout: Duration::from_secs(10),
             max_concurrent_streams: 200,
             max_header_size: 16 * 1024,
             keep_alive: Duration::from_secs(60),
             max_connection_age: None,
             shutdown_delay: Duration::ZERO,
-            drain_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(25),
             health: HealthConfig::default(),
         }
     }

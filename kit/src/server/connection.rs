@@ -18,11 +18,17 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::{ServerConfig, calls::Calls, first_bytes::FirstBytes, port::App};
+use super::{ServerConfig, calls::Calls, first_bytes::FirstBytes, port::App, write_timeout::WriteTimeout};
 use crate::Peer;
+
+#[cfg(test)]
+mod tests;
 
 /// A silent HTTP/2 peer is dropped this long after a ping: hyper's default.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a stop waits for the first bytes of a connection that was taken: its request may be on its way, or lie unread in the
+/// socket, and to close now would lose it. A packet that is lost is sent again after 1 s (RFC 6298).
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// How long connections that were dropped may take to be gone. A handler that blocks its thread can't be dropped at all.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -36,6 +42,7 @@ pub(super) struct Connections {
     closing: CancellationToken,
     dropped: CancellationToken,
     header_timeout: Duration,
+    write_timeout: Duration,
     max_age: Option<Duration>,
     grace: Duration,
     #[cfg(feature = "tls")]
@@ -67,6 +74,7 @@ impl Connections {
             closing: CancellationToken::new(),
             dropped: CancellationToken::new(),
             header_timeout: config.header_timeout,
+            write_timeout: config.write_timeout,
             max_age: config.max_connection_age,
             grace: config.drain_timeout,
             #[cfg(feature = "tls")]
@@ -83,10 +91,15 @@ impl Connections {
         }
     }
 
-    pub(super) fn serve(&self, stream: TcpStream, peer: SocketAddr, app: App, permit: OwnedSemaphorePermit) {
-        let peer = Peer { address: Some(peer), ..Peer::default() };
+    /// Serves a connection in a task of its own. Without a permit it waits for one first: at a stop, when the connections that end
+    /// make room, and for no longer than calls have to end.
+    pub(super) fn serve(&self, stream: TcpStream, peer: SocketAddr, app: App, permit: Option<OwnedSemaphorePermit>) {
         let this = self.clone();
-        self.tasks.spawn(async move { this.run(stream, peer, app, permit).await });
+        self.spawn(async move {
+            let _permit = this.permit_or(permit).await;
+            let peer = Peer { address: Some(peer), ..Peer::default() };
+            this.run(stream, peer, app).await;
+        });
     }
 
     #[cfg(feature = "tls")]
@@ -96,35 +109,55 @@ impl Connections {
         stream: TcpStream,
         address: SocketAddr,
         app: App,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
     ) {
         let this = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
+            let _permit = this.permit_or(permit).await;
             let handshake = timeout(this.handshake_timeout, tls.accept(stream));
             let stream = tokio::select! {
-                () = this.closing.cancelled() => return,
                 result = handshake => match result {
                     Ok(Ok(stream)) => stream,
                     Ok(Err(error)) => return tracing::debug!(%error, peer = %address, "TLS handshake"),
                     Err(_) => return tracing::debug!(peer = %address, "TLS handshake took too long"),
                 },
+                () = this.closing_since(FIRST_REQUEST) => return,
             };
             let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let certificates = certificates.iter().map(|der| der.as_ref().to_vec()).collect();
             let peer = Peer { address: Some(address), certificates };
-            this.run(stream, peer, app, permit).await;
+            this.run(stream, peer, app).await;
         });
     }
 
-    async fn run<S>(&self, stream: S, peer: Peer, app: App, permit: OwnedSemaphorePermit)
+    fn spawn(&self, serving: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.dropped.clone().run_until_cancelled_owned(serving));
+    }
+
+    async fn permit_or(&self, permit: Option<OwnedSemaphorePermit>) -> OwnedSemaphorePermit {
+        match permit {
+            Some(permit) => permit,
+            None => self.permit().await,
+        }
+    }
+
+    /// Done so long after the stop has come to the connections.
+    async fn closing_since(&self, long: Duration) {
+        self.closing.cancelled().await;
+        sleep(long).await;
+    }
+
+    async fn run<S>(&self, stream: S, peer: Peer, app: App)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let _permit = permit;
         let address = peer.address;
-        let (peer, calls) = (Arc::new(peer), self.calls.clone());
-        let service = service_fn(move |request| calls.answer(&app, Arc::clone(&peer), request));
-        let stream = FirstBytes::new(stream, self.header_timeout);
+        let (peer, calls) = (Arc::new(peer), self.calls.of_connection());
+        let answering = calls.clone();
+        let service = service_fn(move |request| answering.answer(&app, Arc::clone(&peer), request));
+        let spoken = CancellationToken::new();
+        let stream = FirstBytes::new(stream, self.header_timeout, spoken.clone());
+        let stream = WriteTimeout::new(stream, self.write_timeout);
         let connection = self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let aged = async {
@@ -134,26 +167,42 @@ impl Connections {
                 None => std::future::pending().await,
             }
         };
+        let ending = async {
+            tokio::select! {
+                () = self.closing.cancelled() => {}
+                () = aged => {}
+            }
+            tokio::select! {
+                () = spoken.cancelled() => {}
+                () = sleep(FIRST_REQUEST) => {}
+            }
+        };
         let result = tokio::select! {
+            // What has arrived is taken before the connection is told to end.
+            biased;
             result = connection.as_mut() => Ok(result),
-            // At a stop, whoever drains says when it is enough.
-            () = self.closing.cancelled() => Err(None),
-            () = aged => Err(Some(self.grace)),
+            () = ending => Err(()),
         };
         let result = match result {
             Ok(result) => result,
-            Err(grace) => {
+            Err(()) => {
                 connection.as_mut().graceful_shutdown();
                 let enough = async {
-                    match grace {
-                        Some(grace) => sleep(grace).await,
-                        None => std::future::pending().await,
+                    sleep(self.grace).await;
+                    // At a stop, whoever drains says when it is enough, and counts.
+                    if self.closing.is_cancelled() {
+                        std::future::pending::<()>().await;
                     }
                 };
                 tokio::select! {
                     result = connection => result,
-                    () = self.dropped.cancelled() => return,
-                    () = enough => return,
+                    () = enough => {
+                        let calls = calls.running_here();
+                        if calls > 0 {
+                            tracing::warn!(calls, peer = ?address, "calls are cut: their connection is too old");
+                        }
+                        return;
+                    }
                 }
             }
         };

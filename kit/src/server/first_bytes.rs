@@ -12,32 +12,39 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
+use tokio_util::sync::CancellationToken;
 
 /// What HTTP/2 begins with. hyper waits for it without a clock, to know which HTTP it is.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Ends reading when the protocol is not known in time: when the preface is complete, or differs, hyper's own clocks run.
+/// Until then a connection that is told to end throws away what it has read; `known` says when that is over.
 pub(super) struct FirstBytes<S> {
     inner: S,
     seen: usize,
     limit: Option<Pin<Box<Sleep>>>,
+    known: CancellationToken,
 }
 
 impl<S> FirstBytes<S> {
-    pub(super) fn new(inner: S, limit: Duration) -> Self {
-        Self { inner, seen: 0, limit: Some(Box::pin(sleep(limit))) }
+    pub(super) fn new(inner: S, limit: Duration, known: CancellationToken) -> Self {
+        Self { inner, seen: 0, limit: Some(Box::pin(sleep(limit))), known }
+    }
+
+    fn know(&mut self) {
+        self.limit = None;
+        self.known.cancel();
     }
 
     fn look(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if PREFACE.get(self.seen) != Some(byte) {
-                self.limit = None;
-                return;
+                return self.know();
             }
             self.seen += 1;
         }
         if self.seen == PREFACE.len() {
-            self.limit = None;
+            self.know();
         }
     }
 }
@@ -90,7 +97,8 @@ mod tests {
 
     async fn ends(sent: &[u8]) -> bool {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = FirstBytes::new(server, LIMIT);
+        let known = CancellationToken::new();
+        let mut server = FirstBytes::new(server, LIMIT, known.clone());
         client.write_all(sent).await.unwrap();
         let mut buffer = [0; 64];
         let read = async {
@@ -103,6 +111,7 @@ mod tests {
         // The client stays connected: only the clock can end the reading.
         let ended = tokio::time::timeout(LIMIT * 100, read).await.is_ok();
         drop(client);
+        assert_ne!(ended, known.is_cancelled());
         ended
     }
 

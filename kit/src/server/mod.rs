@@ -34,6 +34,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::{
     Endpoints,
+    json::Registry,
     task::Tasks,
     transport::{
         grpc::{GrpcConfig, GrpcService},
@@ -57,6 +58,7 @@ mod signal;
 mod tests;
 #[cfg(feature = "tls")]
 mod tls;
+mod write_timeout;
 
 use admin::Admin;
 pub use bound::BoundServer;
@@ -87,6 +89,7 @@ pub struct Server {
     services: Vec<RegisterService>,
     names: Vec<&'static str>,
     routes: Option<axum::Router>,
+    registry: Registry,
     health: Health,
     checks: Vec<Check>,
     draining: Vec<CancellationToken>,
@@ -157,7 +160,8 @@ impl Server {
     /// asked of it then has a second to end.
     ///
     /// A port that is taken does not keep the service from starting: it is an error in the log, and
-    /// [`BoundServer::admin_addr`] is `None`. `name` is for both.
+    /// [`BoundServer::admin_addr`] is `None`. `name` is for both, and each port has one of its own: `metrics` and `debug` are
+    /// those of [`Server::metrics`] and [`Server::debug`].
     #[must_use]
     pub fn admin(mut self, name: &'static str, address: impl fmt::Display, routes: axum::Router) -> Self {
         self.admin.push((name, address.to_string(), routes));
@@ -250,6 +254,14 @@ impl Server {
         self
     }
 
+    /// Makes messages known to the JSON of `google.protobuf.Any` over HTTP, for all services, before or after they are added.
+    /// Those of the services' own packages, and the details of errors, are known without.
+    #[must_use]
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = self.registry.merged(registry);
+        self
+    }
+
     /// Serves gRPC reflection, so that tools can list and call methods without the `.proto` files. Off by default: it shows
     /// every method to whoever can connect.
     #[cfg(feature = "reflection")]
@@ -271,7 +283,8 @@ impl Server {
     ///
     /// # Errors
     /// When a port is taken or an address is none (the error names it), when two services have routes that can't be told
-    /// apart, when a check is of a service that is not here, or when certificates can't be used.
+    /// apart, when two admin ports have one name, when a check is of a service that is not here, or when certificates can't be
+    /// used.
     pub async fn bind(self) -> Result<BoundServer, ServeError> {
         self.config.validate().map_err(ServeError::setup)?;
         if self.ports.is_empty() {
@@ -284,7 +297,7 @@ impl Server {
         let probes = settings.http.then(|| self.health.clone());
         let monitor =
             Monitor::new(self.health, self.checks, settings, reporter, self.names).await.map_err(ServeError::setup)?;
-        let mut http = HttpTransport::new(self.http.clone());
+        let mut http = HttpTransport::new(self.http.clone()).registry(&self.registry);
         if let Some(health) = probes {
             http = http.aside(move |request| health.answer(request));
         }
@@ -324,11 +337,13 @@ impl Server {
         Ok(BoundServer {
             config: self.config,
             listeners,
-            admin: Admin::bind(admin).await,
+            admin: Admin::bind(admin).await.map_err(ServeError::setup)?,
             monitor,
             draining: self.draining,
             tasks: self.tasks,
             hooks: self.hooks,
+            #[cfg(feature = "tls")]
+            tls,
             #[cfg(feature = "debug")]
             debug,
         })

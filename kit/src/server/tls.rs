@@ -3,12 +3,13 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, task::spawn_blocking, time::sleep};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -35,13 +36,15 @@ pub struct ServerTls {
     pub client_authority: Option<PathBuf>,
 }
 
-/// Files are looked at this often at most, when connections come.
+/// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(10);
 
 impl ServerTls {
     pub(super) fn acceptor(&self) -> Result<Acceptor, ServeError> {
-        let current = Current { config: self.read()?, changed: self.changed(), looked: Instant::now() };
-        Ok(Acceptor { files: Arc::new(self.clone()), current: Arc::new(Mutex::new(current)) })
+        // The dates first: what changes between the two is read again.
+        let changed = self.changed();
+        let current = Arc::new(ArcSwap::new(self.read()?));
+        Ok(Acceptor { files: Arc::new(self.clone()), changed, current })
     }
 
     fn changed(&self) -> Vec<Option<SystemTime>> {
@@ -91,41 +94,41 @@ fn unusable(file: &Path, error: impl fmt::Display + Into<crate::error::Source>) 
     ServeError::other(format!("TLS: {} can't be used: {error}", file.display()), error)
 }
 
-struct Current {
-    config: Arc<ServerConfig>,
-    changed: Vec<Option<SystemTime>>,
-    looked: Instant,
-}
-
 /// Takes TLS connections by the newest certificates. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Acceptor {
     files: Arc<ServerTls>,
-    // Held for a look at three files at most every ten seconds, never across an await.
-    current: Arc<Mutex<Current>>,
+    /// The dates of the files that were read at the start.
+    changed: Vec<Option<SystemTime>>,
+    current: Arc<ArcSwap<ServerConfig>>,
 }
 
 impl Acceptor {
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        TlsAcceptor::from(self.config()).accept(stream).await
+        TlsAcceptor::from(self.current.load_full()).accept(stream).await
     }
 
-    fn config(&self) -> Arc<ServerConfig> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.looked.elapsed() >= LOOK {
-            current.looked = Instant::now();
-            let changed = self.files.changed();
-            if changed != current.changed {
-                match self.files.read() {
-                    Ok(config) => {
-                        tracing::info!(certificate = %self.files.certificate.display(), "TLS certificates read again");
-                        (current.config, current.changed) = (config, changed);
-                    }
-                    // A half-written file: the old ones serve on, and the next look tries again.
-                    Err(error) => tracing::warn!(%error, "new TLS certificates are not used"),
+    /// Reads the files again when they change, until it is dropped. Aside, because files may lie on a mount that hangs: then
+    /// the old certificates serve on.
+    pub(super) async fn renew(self) {
+        let Self { files, changed: mut known, current } = self;
+        loop {
+            sleep(LOOK).await;
+            let (looking, before) = (Arc::clone(&files), known.clone());
+            let look = move || {
+                let changed = looking.changed();
+                (changed != before).then(|| (changed, looking.read()))
+            };
+            match spawn_blocking(look).await {
+                Ok(Some((changed, Ok(config)))) => {
+                    tracing::info!(certificate = %files.certificate.display(), "TLS certificates read again");
+                    current.store(config);
+                    known = changed;
                 }
+                // A half-written file: the old ones serve on, and the next look tries again.
+                Ok(Some((_, Err(error)))) => tracing::warn!(%error, "new TLS certificates are not used"),
+                Ok(None) | Err(_) => {}
             }
         }
-        Arc::clone(&current.config)
     }
 }

@@ -2,8 +2,10 @@
 
 use std::{
     env,
+    io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
+    thread,
     time::Duration,
 };
 
@@ -16,8 +18,10 @@ use kit::{
 };
 use tokio::{
     io::AsyncReadExt as _,
-    net::{TcpListener, TcpStream},
-    time::{Instant, sleep, timeout},
+    net::TcpListener,
+    sync::oneshot,
+    task::yield_now,
+    time::{Instant, timeout},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -44,15 +48,22 @@ impl Server {
         let port_text = port.to_string();
         let args = ["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"];
         let mut command = Command::new("redis-server");
-        command.args(args).arg(folder).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(args).arg(folder).stdout(Stdio::piped()).stderr(Stdio::null());
         match command.spawn() {
-            Ok(child) => {
+            Ok(mut child) => {
+                let said = BufReader::new(child.stdout.take().unwrap());
                 let server = Self { child, port };
-                let deadline = Instant::now() + PATIENCE;
-                while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                    assert!(Instant::now() < deadline, "redis-server does not listen on {port}");
-                    sleep(Duration::from_millis(20)).await;
-                }
+                let (ready, is_ready) = oneshot::channel();
+                // It reads to the end: a pipe that is full would hold the server up.
+                thread::spawn(move || {
+                    let mut lines = said.lines().map_while(Result::ok);
+                    if lines.any(|line| line.contains("Ready to accept connections")) {
+                        let _ = ready.send(());
+                    }
+                    lines.for_each(drop);
+                });
+                let started = timeout(PATIENCE, is_ready).await.expect("redis-server starts in time");
+                started.unwrap_or_else(|_| panic!("redis-server does not listen on {port}"));
                 Some(server)
             }
             Err(error) => {
@@ -270,7 +281,7 @@ async fn a_redis_that_hangs_up_in_the_middle_is_no_error_of_the_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_killed_and_comes_back_is_used_again() {
     let Some(server) = Server::start(free_port().await).await else { return };
-    let config = CacheConfig { rest: Duration::from_millis(50), ..at(server.url()) };
+    let config = CacheConfig { rest: Duration::from_millis(1), ..at(server.url()) };
     let cached: Cached<String, Redis> = Cached::new("", store(&config), &config);
     assert_eq!(get(&cached, "a", "kept").await, "kept");
     assert_eq!(get(&cached, "a", "not loaded").await, "kept");
@@ -283,14 +294,14 @@ async fn a_redis_that_is_killed_and_comes_back_is_used_again() {
     while cached.figures().hits < 2 {
         assert!(Instant::now() < deadline, "it is not used again: {:?}", cached.figures());
         assert_eq!(get(&cached, "a", "newer").await, "newer");
-        sleep(Duration::from_millis(10)).await;
+        yield_now().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_while_redis_stands_still_is_told_when_it_goes_on() {
     let Some(server) = Server::start(free_port().await).await else { return };
-    let config = CacheConfig { rest: Duration::from_millis(50), ..at(server.url()) };
+    let config = CacheConfig { rest: Duration::from_millis(1), ..at(server.url()) };
     let short = CacheConfig { timeout: Duration::from_millis(100), ..config.clone() };
     let ours: Cached<String, Redis> = Cached::new("", store(&short), &short);
     let theirs: Cached<String, Redis> = Cached::new("", store(&config), &config);
@@ -308,7 +319,7 @@ async fn a_change_while_redis_stands_still_is_told_when_it_goes_on() {
             return;
         }
         assert!(Instant::now() < deadline, "the old answer stays: {:?}", ours.figures());
-        sleep(Duration::from_millis(10)).await;
+        yield_now().await;
     }
 }
 

@@ -194,7 +194,7 @@ async fn old_connections_are_asked_to_close() {
 }
 
 /// A `Say` that tells when it begins and ends when it is told, and a server on it.
-fn held() -> (ChatEndpoints, mpsc::UnboundedReceiver<()>, Arc<Notify>) {
+pub(crate) fn held() -> (ChatEndpoints, mpsc::UnboundedReceiver<()>, Arc<Notify>) {
     let (told, started) = mpsc::unbounded_channel();
     let go = Arc::new(Notify::new());
     let held = Arc::clone(&go);
@@ -210,7 +210,7 @@ fn held() -> (ChatEndpoints, mpsc::UnboundedReceiver<()>, Arc<Notify>) {
     (endpoints, started, go)
 }
 
-fn say(url: String) -> tokio::task::JoinHandle<Result<String, Error>> {
+pub(crate) fn say(url: String) -> tokio::task::JoinHandle<Result<String, Error>> {
     let client = ChatClient::new(&Channel::new(&url).unwrap());
     tokio::spawn(async move { client.say(&Context::background(), line("a")).await.map(|line| line.text) })
 }
@@ -407,6 +407,14 @@ async fn an_admin_port_that_is_taken_does_not_keep_the_service_from_starting() {
     assert_eq!(get(metrics, "/").await.text(), "here");
     stop.cancel();
     soon(running).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn two_admin_ports_of_one_name_are_refused() {
+    let free = "127.0.0.1:0";
+    let server = Server::new().http(free).admin("probes", free, axum::Router::new());
+    let error = server.admin("probes", free, axum::Router::new()).bind().await.unwrap_err();
+    assert_eq!(error.to_string(), "two admin ports have the name \"probes\": give one of them another");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod metrics;
 mod middleware;
 mod prometheus;
 mod report;
+mod stop;
 mod support;
 mod task;
 mod tls;

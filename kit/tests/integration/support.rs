@@ -99,6 +99,17 @@ impl Log {
         lines.iter().filter(|line| line["message"] == message).cloned().collect()
     }
 
+    /// Waits for a line with a message and a text somewhere in it.
+    pub(crate) async fn wait_for(&self, message: &str, text: &str) {
+        let mut written = self.written.subscribe();
+        soon(async {
+            while !self.with(message).iter().any(|line| line.to_string().contains(text)) {
+                written.changed().await.unwrap();
+            }
+        })
+        .await;
+    }
+
     /// The access log of a request.
     pub(crate) fn calls(&self, request_id: &str) -> Vec<Value> {
         self.of(request_id).into_iter().filter(|line| line["target"] == "kit::access").collect()

@@ -12,7 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use crate::{
     calls,
     chat::proto::chat::{Chat, ChatClient, CountRequest},
-    support::{Running, line, saying, soon},
+    support::{Log, Running, line, saying, soon},
 };
 
 /// A folder that is removed in the end.
@@ -191,15 +191,11 @@ async fn replaced_certificates_are_picked_up() {
         let date = std::time::SystemTime::now() + std::time::Duration::from_secs(seconds);
         std::fs::File::options().append(true).open(file).unwrap().set_modified(date).unwrap();
     };
-    let pass = async || {
-        // Files are looked at every ten seconds at most. The clock is only stopped for this, because it jumps ahead of
-        // sockets.
-        tokio::time::pause();
-        tokio::time::advance(std::time::Duration::from_secs(11)).await;
-        tokio::time::resume();
-    };
+    let log = Log::start();
+    let place = folder.0.display().to_string();
     touch(&folder.write("server.pem", "half writ"), 10);
     pass().await;
+    log.wait_for("new TLS certificates are not used", &place).await;
     let [still_old, _] = clients(&server, &ClientTls::new(old.pem()));
     say(&still_old).await.unwrap();
 
@@ -207,6 +203,7 @@ async fn replaced_certificates_are_picked_up() {
     touch(&folder.write("server.pem", &certificate.pem()), 20);
     touch(&folder.write("server.key", &key), 20);
     pass().await;
+    log.wait_for("TLS certificates read again", &place).await;
     for client in clients(&server, &ClientTls::new(new.pem())) {
         say(&client).await.unwrap();
     }
@@ -215,4 +212,31 @@ async fn replaced_certificates_are_picked_up() {
     }
     // The connection that was there stays.
     say(&by_old).await.unwrap();
+}
+
+/// Files are looked at every ten seconds. The clock is only stopped for this, because it jumps ahead of sockets.
+async fn pass() {
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    tokio::time::resume();
+}
+
+/// Certificates may lie on a mount that hangs. They were read on a thread that serves, and it hung with it.
+#[tokio::test]
+async fn files_that_cannot_be_read_just_now_hold_no_handshake_up() {
+    let (folder, authority) = (Folder::new("hangs"), Authority::new());
+    let server = serve(&folder, &authority, None).await;
+    let pipe = folder.0.join("server.pem");
+    std::fs::remove_file(&pipe).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(std::process::Command::new("touch").args(["-d", "1 minute"]).arg(&pipe).status().unwrap().success());
+    pass().await;
+    // A pipe can be opened for writing when somebody reads from it, and who reads waits until it is closed.
+    let writing = tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(pipe).unwrap());
+    let writing = soon(writing).await.unwrap();
+    for client in clients(&server, &ClientTls::new(authority.pem())) {
+        say(&client).await.unwrap();
+    }
+    drop(writing);
+    soon(server.stopped()).await.unwrap();
 }

@@ -35,7 +35,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 /// let server = Server::new();
 /// // Probes on a port of their own, beside whatever else is there.
 /// let routes = server.health().routes();
-/// let server = server.admin("debug", "127.0.0.1:0", routes);
+/// let server = server.admin("probes", "127.0.0.1:0", routes);
 /// assert!(!server.health().is_ready());
 /// ```
 #[derive(Clone, Default)]
@@ -145,13 +145,14 @@ impl Monitor {
             tasks.spawn(keep(check, self.config.clone(), Arc::clone(&gates), found.clone()));
         }
         let (mut publisher, mut found) = (self.publisher.clone(), found.subscribe());
-        tasks.spawn(async move {
+        let mut publishing = JoinSet::new();
+        publishing.spawn(async move {
             // Done when all checks are.
             while found.changed().await.is_ok() {
                 publisher.publish().await;
             }
         });
-        Monitoring { health: self.health, tasks, publisher: self.publisher }
+        Monitoring { health: self.health, tasks, publishing, publisher: self.publisher }
     }
 }
 
@@ -171,6 +172,7 @@ async fn keep(check: Arc<Checked>, config: HealthConfig, gates: Arc<Semaphore>, 
 pub(super) struct Monitoring {
     health: Health,
     tasks: JoinSet<()>,
+    publishing: JoinSet<()>,
     publisher: Publisher,
 }
 
@@ -178,7 +180,10 @@ impl Monitoring {
     /// Ends the checks and says to everybody that the server is about to stop.
     pub(super) async fn leave(&mut self) {
         self.health.0.phase.store(STOPPING, Ordering::Relaxed);
-        self.tasks.shutdown().await;
+        // Not waited for: a check that blocks its thread can't be ended, and must not hold up the stop.
+        self.tasks.abort_all();
+        // Waited for, so that nothing that it was about to tell is told after this. It never blocks.
+        self.publishing.shutdown().await;
         self.publisher.forget();
         self.publisher.publish().await;
     }

@@ -35,13 +35,15 @@ use crate::{
 /// Collects the routes of services: the builder of an [`HttpService`].
 pub struct HttpTransport {
     config: HttpConfig,
-    router: Router<Arc<dyn Route>>,
     services: Vec<&'static ServiceInfo>,
+    rules: Vec<AddRules>,
     registry: Registry,
     aside: Vec<Aside>,
     extra: Option<axum::Router>,
-    problem: Option<Error>,
 }
+
+/// Adds the rules of a service, when all that their JSON needs is known.
+type AddRules = Box<dyn FnOnce(&mut Rules<'_>) + Send + Sync>;
 
 /// Answers what no rule of a service fits, or leaves it to others.
 type Aside = Box<dyn Fn(&http::Request<Body>) -> Option<http::Response<Body>> + Send + Sync>;
@@ -51,12 +53,11 @@ impl HttpTransport {
     pub fn new(config: HttpConfig) -> Self {
         Self {
             config,
-            router: Router::new(),
             services: Vec::new(),
+            rules: Vec::new(),
             registry: Registry::default(),
             aside: Vec::new(),
             extra: None,
-            problem: None,
         }
     }
 
@@ -64,13 +65,14 @@ impl HttpTransport {
     #[must_use]
     pub fn service<E: Endpoints>(mut self, endpoints: &E) -> Self {
         self.registry = (E::SERVICE.register)(self.registry);
-        endpoints.visit(&mut self);
+        let endpoints = endpoints.clone();
+        self.rules.push(Box::new(move |rules| endpoints.visit(rules)));
         self.services.push(E::SERVICE);
         self
     }
 
-    /// Makes messages known to the JSON of `google.protobuf.Any`, for the services that are added after it. Those of a
-    /// service's own package, and the details of errors, are known without.
+    /// Makes messages known to the JSON of `google.protobuf.Any`, for all services, before or after they are added. Those of the
+    /// services' own packages, and the details of errors, are known without.
     #[must_use]
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = self.registry.merged(registry);
@@ -103,14 +105,19 @@ impl HttpTransport {
     /// `INVALID_ARGUMENT` when two services have routes that can't be told apart, a rule has a broken template, or the CORS
     /// settings contradict each other.
     pub fn build(self) -> Result<HttpService, Error> {
-        if let Some(problem) = self.problem {
+        let mut rules = Rules { config: &self.config, registry: &self.registry, router: Router::new(), problem: None };
+        for add in self.rules {
+            add(&mut rules);
+        }
+        let Rules { router, problem, .. } = rules;
+        if let Some(problem) = problem {
             return Err(problem);
         }
         let mut aside = self.aside;
         if let Some(docs) = self.config.docs.then(|| Docs::new(&self.services)).flatten() {
             aside.push(Box::new(move |request| docs.answer(request)));
         }
-        let dispatch = Dispatch(Arc::new(Routes { router: self.router, aside, extra: self.extra }));
+        let dispatch = Dispatch(Arc::new(Routes { router, aside, extra: self.extra }));
         let service = if self.config.compression {
             let fits = |_: StatusCode, _: http::Version, headers: &http::HeaderMap, extensions: &http::Extensions| {
                 compressible(headers) && extensions.get::<Live>().is_none()
@@ -130,7 +137,17 @@ impl HttpTransport {
         };
         Ok(HttpService(cors::around(service, &self.config.cors)?))
     }
+}
 
+/// The rules of all services.
+struct Rules<'a> {
+    config: &'a HttpConfig,
+    registry: &'a Registry,
+    router: Router<Arc<dyn Route>>,
+    problem: Option<Error>,
+}
+
+impl Rules<'_> {
     fn add<Req: Payload, Res: Payload>(
         &mut self,
         endpoint: &Endpoint<Req, Res>,
@@ -157,7 +174,7 @@ impl HttpTransport {
         };
         let template = Template::parse(&rule.template).map_err(|e| wrong(endpoint.method(), e.to_string()))?;
         let variables = template.variables().iter().map(ToString::to_string).collect();
-        let rule_of = Arc::new(Rule::new(endpoint, rule, variables, &self.config, &self.registry));
+        let rule_of = Arc::new(Rule::new(endpoint, rule, variables, self.config, self.registry));
         self.router
             .insert(&rule.method, template, route(rule_of))
             .map_err(|conflict| wrong(endpoint.method(), conflict.to_string()))
@@ -170,7 +187,7 @@ impl fmt::Debug for HttpTransport {
     }
 }
 
-impl VisitEndpoints for HttpTransport {
+impl VisitEndpoints for Rules<'_> {
     fn unary<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Req, Res>) {
         self.add(endpoint, |rule| Arc::new(Unary(rule)));
     }

@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod parts;
+mod registry;
 mod stream;
 
 macro_rules! over_http {
