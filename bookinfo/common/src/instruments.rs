@@ -117,8 +117,8 @@ impl Instruments {
         let reports = config.reports.start()?;
         let tasks = Tasks::new();
 
-        metrics.process()?;
-        metrics.runtime(&tokio::runtime::Handle::current())?;
+        metrics.observe_process()?;
+        metrics.observe_runtime(&tokio::runtime::Handle::current())?;
         tracer.observe(&metrics)?;
         tasks.observe(&metrics)?;
         if let Some(exporter) = spans.exporter() {
