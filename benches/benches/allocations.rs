@@ -41,7 +41,7 @@ fn print(name: &str, run: impl FnMut(u64)) {
 
 fn endpoints(runtime: &Runtime) {
     let bare = ShelfEndpoints::new(chain::nothing()).find;
-    let one = bare.clone().layer(TimeoutLayer::new(Some(chain::LIMIT)));
+    let one = bare.clone().layer(TimeoutLayer::server(Some(chain::LIMIT)));
     let standard = bare.clone().with(&StandardStack::default());
     let (handler, three_layers) = (chain::handler(), chain::three_layers());
     print("endpoint: the function itself", |n| must(runtime.block_on(chain::call_function(n))));

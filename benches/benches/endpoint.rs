@@ -22,11 +22,11 @@ fn main() -> Result<(), Failure> {
 
     let function = || side("function", |count| must(runtime.block_on(chain::call_function(count))));
     let bare = ShelfEndpoints::new(chain::nothing()).find;
-    let one = bare.clone().layer(TimeoutLayer::new(Some(chain::LIMIT)));
+    let one = bare.clone().layer(TimeoutLayer::server(Some(chain::LIMIT)));
     let standard = bare.clone().with(&StandardStack::default());
     let apart = bare
         .clone()
-        .layer(TimeoutLayer::new(Some(chain::LIMIT)))
+        .layer(TimeoutLayer::server(Some(chain::LIMIT)))
         .layer(RecoverLayer::new())
         .layer(AccessLogLayer::new());
     let kit = |endpoint: &Endpoint<FindRequest, Book>| {

@@ -35,7 +35,7 @@ pub fn handler() -> impl Tower {
 
 /// One layer around the handler, not erased.
 pub fn one_layer() -> impl Tower {
-    ServiceBuilder::new().layer(TimeoutLayer::new(Some(LIMIT))).service(handler())
+    ServiceBuilder::new().layer(TimeoutLayer::server(Some(LIMIT))).service(handler())
 }
 
 /// The layers of the standard chain around the handler, not erased.
@@ -43,7 +43,7 @@ pub fn three_layers() -> impl Tower {
     ServiceBuilder::new()
         .layer(AccessLogLayer::new())
         .layer(RecoverLayer::new())
-        .layer(TimeoutLayer::new(Some(LIMIT)))
+        .layer(TimeoutLayer::server(Some(LIMIT)))
         .service(handler())
 }
 

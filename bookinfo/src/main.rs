@@ -58,7 +58,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         fs::create_dir_all(folder).map_err(|error| format!("--data-dir {}: {error}", folder.display()))?;
         config.keep_in(folder);
     }
-    let log = config.details.log.init_with(spans::layer(tracing::Level::INFO))?;
+    let log = config.details.log.init_with(spans::layer(tracing::Level::INFO, config.details.log.secrets()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let asked_to_stop = shutdown_signal();

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 
 async fn serve(loaded: Loaded<Config>) -> Result<(), Failure> {
     let config = &loaded.config;
-    let log = config.log.init_with(spans::layer(tracing::Level::INFO))?;
+    let log = config.log.init_with(spans::layer(tracing::Level::INFO, config.log.secrets()))?;
     let asked_to_stop = shutdown_signal();
     let _pid = PidFile::write(config.pid_file.as_deref())?;
     let instruments = Instruments::builder("comments", &config.telemetry)

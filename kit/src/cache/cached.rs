@@ -30,9 +30,9 @@ const GUARD: Duration = Duration::from_secs(120);
 /// - **A change** of what answers are made of is told by [`change`](Self::change).
 ///
 /// A load must not depend on who calls, since others get its outcome.
-pub struct Cached<M, C = Store>(Arc<Inner<M, C>>);
+pub struct Cached<M, C = Store>(pub(super) Arc<Inner<M, C>>);
 
-struct Inner<M, C> {
+pub(super) struct Inner<M, C> {
     store: C,
     name: String,
     ttl: Duration,
@@ -40,7 +40,8 @@ struct Inner<M, C> {
     max_value_bytes: usize,
     flights: Flights<Result<M, Error>>,
     doubts: Doubts,
-    figures: Figures,
+    // Shared with what shows them, which must not keep the store open.
+    pub(super) figures: Arc<Figures>,
 }
 
 /// What was in the place of an answer that was not there.
@@ -63,7 +64,7 @@ impl<M: Message, C: Cache> Cached<M, C> {
             max_value_bytes: config.max_value_bytes,
             flights: Flights::default(),
             doubts: Doubts::default(),
-            figures: Figures::default(),
+            figures: Arc::default(),
         }))
     }
 
@@ -356,5 +357,5 @@ fn share(error: &Error) -> Error {
     for detail in error.details() {
         shared = shared.with_any(detail.clone());
     }
-    if error.class() == crate::Class::Rejected { shared.rejected() } else { shared }
+    shared.of_class(Some(error.class()))
 }

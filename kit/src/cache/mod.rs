@@ -43,6 +43,8 @@ mod error;
 mod figures;
 mod flights;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "redis")]
 mod redis;
 mod store;

@@ -174,7 +174,7 @@ async fn an_error_is_for_all_who_wait_and_is_not_kept() {
         .with_reason_metadata("a", "b")
         .with_field_violation("f", "wrong")
         .with_retry_delay(TTL);
-    outcome.send(Err(error.rejected())).map_err(drop).unwrap();
+    outcome.send(Err(error.as_rejection())).map_err(drop).unwrap();
     let own = leader.await.unwrap().unwrap_err();
     let shared = follower.await.unwrap().unwrap_err();
     for error in [&own, &shared] {

@@ -23,6 +23,7 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
+use base64::Engine as _;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
 
@@ -296,9 +297,15 @@ fn context(matches: &ArgMatches) -> Result<Context, Failure> {
             cx = cx.with_request_id(id.ok_or_else(|| Failure::Usage(format!("-H {header:?}: not a request id")))?);
             continue;
         }
-        cx = cx
-            .with_outgoing(&name, value.trim())
-            .map_err(|e| Failure::Usage(format!("-H {header:?}: {}", e.message())))?;
+        let sent = if name.ends_with("-bin") {
+            let bytes = base64::engine::general_purpose::STANDARD_NO_PAD.decode(value.trim().trim_end_matches('='));
+            let bytes =
+                bytes.map_err(|_| Failure::Usage(format!("-H {header:?}: a name in -bin has its value in base64")))?;
+            cx.with_outgoing_bin(&name, &bytes)
+        } else {
+            cx.with_outgoing(&name, value.trim())
+        };
+        cx = sent.map_err(|e| Failure::Usage(format!("-H {header:?}: {}", e.message())))?;
     }
     Ok(cx)
 }

@@ -57,7 +57,7 @@ pub(crate) struct Until(pub(crate) Instant);
 
 impl MapStream for Until {
     fn map<M: Message>(self, stream: Streaming<M>) -> Streaming<M> {
-        stream.until(self.0, expired)
+        stream.until(self.0, |failed| failed.unwrap_or_else(expired))
     }
 }
 

@@ -21,12 +21,17 @@ sections! {
     #[cfg(feature = "http")] crate::transport::http::HttpConfig;
     #[cfg(feature = "log")] crate::telemetry::log::LogConfig;
     #[cfg(feature = "metrics")] crate::telemetry::metrics::MetricsConfig;
-    #[cfg(feature = "trace")] crate::trace::TraceConfig;
     #[cfg(any(feature = "zipkin", feature = "otlp"))] crate::telemetry::reporter::ReporterConfig;
     #[cfg(feature = "debug")] crate::debug::DebugConfig;
     #[cfg(feature = "cache")] crate::cache::CacheConfig;
     crate::task::TasksConfig;
     crate::telemetry::report::ReportConfig;
+}
+
+#[cfg(feature = "trace")]
+impl Validate for crate::trace::TraceConfig {
+    // Its types let nothing wrong in.
+    fn validate(&self, _: &mut Violations) {}
 }
 
 #[cfg(feature = "grpc")]

@@ -4,16 +4,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::{Extensions, HeaderName};
+use http::Extensions;
 use tokio::time::{Duration, Instant};
 
-use super::{Metadata, Method, RequestId};
+use super::{Metadata, Method, RequestId, trace_headers};
 use crate::Error;
 #[cfg(feature = "trace")]
 use crate::trace::{OpenSpan, Span, Text};
 
 /// The door that a call came through; its name is the `transport` label of metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Transport {
     /// gRPC.
     Grpc,
@@ -82,18 +83,6 @@ struct Inner {
     answer: Arc<Mutex<Metadata>>,
 }
 
-/// Trace headers that go on to the next hop as they came, so that a trace does not break at a service that has no tracer.
-const TRACE_HEADERS: [HeaderName; 8] = [
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("b3"),
-    HeaderName::from_static("x-b3-traceid"),
-    HeaderName::from_static("x-b3-spanid"),
-    HeaderName::from_static("x-b3-parentspanid"),
-    HeaderName::from_static("x-b3-sampled"),
-    HeaderName::from_static("x-b3-flags"),
-];
-
 impl Context {
     fn of(deadline: Option<Instant>, inner: Inner) -> Self {
         Self {
@@ -154,11 +143,9 @@ impl Context {
     pub fn next(&self, method: &Method) -> Self {
         let mut metadata = self.inner.outgoing.clone();
         if !self.inner.metadata.is_empty() && !self.is_traced() {
-            for name in &TRACE_HEADERS {
-                if metadata.get(name.as_str()).is_none() {
-                    metadata.copy_from(&self.inner.metadata, name);
-                }
-            }
+            let outgoing = self.inner.outgoing.headers();
+            let wanted = |name: &str| trace_headers::is_one(name) && !outgoing.contains_key(name);
+            metadata.copy_where(&self.inner.metadata, wanted);
         }
         let next = Self::of(
             self.deadline,
@@ -313,6 +300,15 @@ impl Context {
         Ok(self)
     }
 
+    /// As [`Context::with_outgoing`], for bytes under a name that ends in `-bin`.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` when the name can't be sent or does not end in `-bin`.
+    pub fn with_outgoing_bin(mut self, name: &str, value: &[u8]) -> Result<Self, Error> {
+        Arc::make_mut(&mut self.inner).outgoing.append_bin(name, value)?;
+        Ok(self)
+    }
+
     /// Adds metadata to the answer of the call that this context belongs to, from inside its handler.
     ///
     /// It is read when the handler returns: what a stream sets later comes too late.
@@ -321,6 +317,14 @@ impl Context {
     /// `INVALID_ARGUMENT` when the name or the value can't be sent.
     pub fn set_response_metadata(&self, name: &str, value: &str) -> Result<(), Error> {
         self.inner.answer.lock().unwrap_or_else(PoisonError::into_inner).append(name, value)
+    }
+
+    /// As [`Context::set_response_metadata`], for bytes under a name that ends in `-bin`.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` when the name can't be sent or does not end in `-bin`.
+    pub fn set_response_metadata_bin(&self, name: &str, value: &[u8]) -> Result<(), Error> {
+        self.inner.answer.lock().unwrap_or_else(PoisonError::into_inner).append_bin(name, value)
     }
 
     pub(crate) fn take_response_metadata(&self) -> Metadata {
@@ -336,5 +340,31 @@ impl fmt::Debug for Context {
             .field("request_id", &self.inner.request_id)
             .field("metadata", &self.inner.metadata)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, any(feature = "grpc", feature = "http")))]
+mod tests {
+    use super::*;
+    use crate::{MethodInfo, MethodKind};
+
+    #[test]
+    fn headers_of_a_trace_go_on_unless_the_call_has_its_own() {
+        let mut came = Metadata::new();
+        for (name, value) in [
+            ("x-b3-traceid", "theirs"),
+            ("tracestate", "a=1"),
+            ("tracestate", "b=2"),
+            ("b3", "theirs"),
+            ("cookie", "no"),
+        ] {
+            came.append(name, value).unwrap();
+        }
+        let method = Method::from(MethodInfo::new("demo.Demo", "Say", MethodKind::Unary));
+        let cx = Context::arrived(method.clone(), Transport::Http, came, None, RequestId::random(), None);
+        let next = cx.with_outgoing("b3", "ours").unwrap().next(&method);
+        let mut sent: Vec<_> = next.metadata().iter().collect();
+        sent.sort_unstable();
+        assert_eq!(sent, [("b3", "ours"), ("tracestate", "a=1"), ("tracestate", "b=2"), ("x-b3-traceid", "theirs")]);
     }
 }

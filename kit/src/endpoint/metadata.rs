@@ -29,9 +29,9 @@ impl Metadata {
     /// Sets a value, in the place of all that had its name.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` when the name or the value can't be sent.
+    /// `INVALID_ARGUMENT` when the name or the value can't be sent, or the name ends in `-bin`: see [`Metadata::insert_bin`].
     pub fn insert(&mut self, name: &str, value: &str) -> Result<(), crate::Error> {
-        let (name, value) = (parse_name(name)?, parse_value(name, value)?);
+        let (name, value) = text(name, value)?;
         self.0.insert(name, value);
         Ok(())
     }
@@ -41,7 +41,7 @@ impl Metadata {
     /// # Errors
     /// As [`Metadata::insert`].
     pub fn append(&mut self, name: &str, value: &str) -> Result<(), crate::Error> {
-        let (name, value) = (parse_name(name)?, parse_value(name, value)?);
+        let (name, value) = text(name, value)?;
         self.0.append(name, value);
         Ok(())
     }
@@ -51,12 +51,19 @@ impl Metadata {
     /// # Errors
     /// `INVALID_ARGUMENT` when the name can't be sent or does not end in `-bin`.
     pub fn insert_bin(&mut self, name: &str, value: &[u8]) -> Result<(), crate::Error> {
-        if !name.ends_with("-bin") {
-            return Err(crate::Error::invalid_argument(format!(
-                "the metadata name {name:?} must end in -bin to hold bytes"
-            )));
-        }
-        self.insert(name, &base64::engine::general_purpose::STANDARD_NO_PAD.encode(value))
+        let (name, value) = bytes(name, value)?;
+        self.0.insert(name, value);
+        Ok(())
+    }
+
+    /// Adds bytes beside those that have the name, which ends in `-bin`.
+    ///
+    /// # Errors
+    /// As [`Metadata::insert_bin`].
+    pub fn append_bin(&mut self, name: &str, value: &[u8]) -> Result<(), crate::Error> {
+        let (name, value) = bytes(name, value)?;
+        self.0.append(name, value);
+        Ok(())
     }
 
     /// The first value of a name, if it is text.
@@ -69,10 +76,10 @@ impl Metadata {
         self.0.get_all(name).iter().filter_map(|value| value.to_str().ok())
     }
 
-    /// The first value of a `-bin` name, decoded.
+    /// The first value of a `-bin` name, decoded. gRPC lets values of one name be joined by commas on their way.
     pub fn get_bin(&self, name: &str) -> Option<Vec<u8>> {
-        let text = self.get(name)?;
-        base64::engine::general_purpose::STANDARD_NO_PAD.decode(text.trim_end_matches('=')).ok()
+        let first = self.get(name)?.split(',').next().unwrap_or_default().trim();
+        base64::engine::general_purpose::STANDARD_NO_PAD.decode(first.trim_end_matches('=')).ok()
     }
 
     /// Takes all values of a name out.
@@ -104,8 +111,9 @@ impl Metadata {
         self.0.extend(other.0);
     }
 
-    pub(crate) fn copy_from(&mut self, other: &Self, name: &HeaderName) {
-        for value in other.0.get_all(name) {
+    /// Adds what another has under the wanted names: one pass over what is there.
+    pub(crate) fn copy_where(&mut self, other: &Self, wanted: impl Fn(&str) -> bool) {
+        for (name, value) in other.0.iter().filter(|(name, _)| wanted(name.as_str())) {
             self.0.append(name, value.clone());
         }
     }
@@ -120,10 +128,37 @@ impl Metadata {
         self.0
     }
 
-    #[allow(dead_code, reason = "which transports are compiled is a choice of features")]
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.0
     }
+}
+
+/// The name and the value of a text.
+fn text(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), crate::Error> {
+    let (parsed, value) = (parse_name(name)?, parse_value(name, value)?);
+    if is_bin(&parsed) {
+        return Err(crate::Error::invalid_argument(format!(
+            "the metadata name {name:?} ends in -bin and so holds bytes: use insert_bin, or another name"
+        )));
+    }
+    Ok((parsed, value))
+}
+
+/// The name and the value of bytes.
+fn bytes(name: &str, value: &[u8]) -> Result<(HeaderName, HeaderValue), crate::Error> {
+    let parsed = parse_name(name)?;
+    if !is_bin(&parsed) {
+        return Err(crate::Error::invalid_argument(format!(
+            "the metadata name {name:?} must end in -bin to hold bytes"
+        )));
+    }
+    let value = parse_value(name, &base64::engine::general_purpose::STANDARD_NO_PAD.encode(value))?;
+    Ok((parsed, value))
+}
+
+/// Whether a name, which is lower case by now, is one of bytes.
+fn is_bin(name: &HeaderName) -> bool {
+    name.as_str().ends_with("-bin")
 }
 
 fn parse_name(name: &str) -> Result<HeaderName, crate::Error> {
@@ -142,5 +177,34 @@ fn parse_value(name: &str, value: &str) -> Result<HeaderValue, crate::Error> {
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Code;
+
+    #[test]
+    fn a_name_of_bytes_holds_bytes_in_any_case() {
+        let mut metadata = Metadata::new();
+        metadata.insert_bin("X-Token-BIN", &[0, 255]).unwrap();
+        assert_eq!(metadata.get_bin("x-token-bin"), Some(vec![0, 255]));
+        for name in ["x-token-bin", "X-Token-Bin"] {
+            assert_eq!(metadata.insert(name, "plain").unwrap_err().code(), Code::InvalidArgument);
+            assert_eq!(metadata.append(name, "plain").unwrap_err().code(), Code::InvalidArgument);
+        }
+        assert_eq!(metadata.insert_bin("x-token", &[1]).unwrap_err().code(), Code::InvalidArgument);
+        metadata.append_bin("x-token-bin", &[1]).unwrap();
+        assert_eq!(metadata.len(), 2);
+    }
+
+    #[test]
+    fn of_values_that_were_joined_on_their_way_the_first_is_read() {
+        for sent in ["AP8,AQ", "AP8=, AQ==", "AP8="] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-token-bin", HeaderValue::from_static(sent));
+            assert_eq!(Metadata::from_headers(headers).get_bin("x-token-bin"), Some(vec![0, 255]), "{sent}");
+        }
     }
 }

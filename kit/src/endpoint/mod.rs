@@ -22,6 +22,7 @@
 use std::{
     fmt,
     future::Future,
+    pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
 };
@@ -43,6 +44,7 @@ mod request;
 mod request_id;
 mod service;
 mod streaming;
+pub(crate) mod trace_headers;
 
 pub use context::{Context, Peer, Transport};
 pub use layers::LayerInfo;
@@ -79,11 +81,32 @@ impl<S, Req, Res> EndpointService<Req, Res> for S where
 pub struct Endpoint<Req, Res> {
     method: Method,
     layers: Arc<[LayerInfo]>,
-    inner: BoxCloneSyncService<Request<Req>, Response<Res>, Error>,
+    inner: Erased<Req, Res>,
 }
 
-/// The future of a call. Dropping it cancels the call.
-pub type CallFuture<Req, Res> = Oneshot<BoxCloneSyncService<Request<Req>, Response<Res>, Error>, Request<Req>>;
+type Erased<Req, Res> = BoxCloneSyncService<Request<Req>, Response<Res>, Error>;
+
+pin_project_lite::pin_project! {
+    /// The future of [`Endpoint::call`]. Dropping it cancels the call.
+    pub struct CallFuture<Req, Res> {
+        #[pin]
+        inner: Oneshot<Erased<Req, Res>, Request<Req>>,
+    }
+}
+
+impl<Req, Res> Future for CallFuture<Req, Res> {
+    type Output = Result<Response<Res>, Error>;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        self.project().inner.poll(task)
+    }
+}
+
+impl<Req, Res> fmt::Debug for CallFuture<Req, Res> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallFuture").finish_non_exhaustive()
+    }
+}
 
 impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
     /// An endpoint of a Tower service: the innermost one. This is the one place where types are erased.
@@ -150,7 +173,7 @@ impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
     /// # Errors
     /// What the handler or a layer answered.
     pub fn call(&self, request: Request<Req>) -> CallFuture<Req, Res> {
-        self.inner.clone().oneshot(request)
+        CallFuture { inner: self.inner.clone().oneshot(request) }
     }
 
     /// Calls as part of the call that `cx` belongs to: deadline, request id and outgoing metadata travel on.
@@ -177,7 +200,7 @@ impl<Req, Res> fmt::Debug for Endpoint<Req, Res> {
 impl<Req, Res> Service<Request<Req>> for Endpoint<Req, Res> {
     type Response = Response<Res>;
     type Error = Error;
-    type Future = <BoxCloneSyncService<Request<Req>, Response<Res>, Error> as Service<Request<Req>>>::Future;
+    type Future = <Erased<Req, Res> as Service<Request<Req>>>::Future;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -225,7 +248,7 @@ where
 {
     type Output = Result<Response<Res>, Error>;
 
-    fn poll(self: std::pin::Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = std::task::ready!(this.future.poll(task));
         let metadata = this.cx.take_response_metadata();

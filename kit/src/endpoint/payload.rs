@@ -3,8 +3,18 @@ use std::any::Any;
 use super::{Response, Streaming};
 use crate::Message;
 
-/// What travels through an endpoint, a message or [`Streaming`], as generic layers see it.
-pub trait Payload: Send + 'static {
+/// Nobody else implements [`Payload`], so that it can grow.
+mod sealed {
+    use crate::{Message, Streaming};
+
+    pub trait Sealed {}
+
+    impl<M: Message> Sealed for M {}
+    impl<M: Message> Sealed for Streaming<M> {}
+}
+
+/// What travels through an endpoint, a message or [`Streaming`], as generic layers see it. Not for you to implement.
+pub trait Payload: sealed::Sealed + Send + 'static {
     /// A copy, for layers that send again what they keep. `None` for streams: those layers pass them through once.
     fn try_clone(&self) -> Option<Self>
     where

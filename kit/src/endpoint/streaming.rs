@@ -5,9 +5,9 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
-    task::{Context as TaskContext, Poll},
+    task::{Context as TaskContext, Poll, ready},
 };
 
 use futures_core::Stream;
@@ -59,17 +59,55 @@ impl<T: Send + 'static> Streaming<T> {
     }
 
     /// A sender and the stream of what it sends; the sender waits while `capacity` messages are unread.
+    ///
+    /// The stream ends well when the sender is dropped, and whoever drops it by mistake cuts it short unseen: a task that is
+    /// aborted, a future that loses a `select!`, a `?`. Where the reader must know that it has all, use
+    /// [`Streaming::channel_to_finish`].
     pub fn channel(capacity: usize) -> (Sender<T>, Self) {
+        Self::channel_in(capacity, End::Dropped)
+    }
+
+    /// As [`Streaming::channel`], and the end has to be said: by [`Sender::finish`], or by an error that is sent. When the
+    /// sender is dropped without either the stream ends with `INTERNAL`.
+    ///
+    /// ```
+    /// use kit::{Code, Streaming};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let (sender, mut whole) = Streaming::channel_to_finish(1);
+    /// sender.send(Ok(1)).await?;
+    /// sender.finish();
+    /// assert_eq!((whole.message().await?, whole.message().await?), (Some(1), None));
+    ///
+    /// let (sender, mut cut) = Streaming::<i32>::channel_to_finish(1);
+    /// tokio::spawn(async move { sender.closed().await }).abort();
+    /// assert_eq!(cut.message().await.unwrap_err().code(), Code::Internal);
+    /// # Ok::<(), kit::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn channel_to_finish(capacity: usize) -> (Sender<T>, Self) {
+        Self::channel_in(capacity, End::Missing)
+    }
+
+    fn channel_in(capacity: usize, end: End) -> (Sender<T>, Self) {
         let (sender, mut receiver) = mpsc::channel(capacity.max(1));
-        let panicked = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&panicked);
-        let stream = Self::new(futures_util::stream::poll_fn(move |cx| match receiver.poll_recv(cx) {
-            Poll::Ready(None) if seen.swap(false, Ordering::Acquire) => {
-                Poll::Ready(Some(Err(Error::internal("the service failed in the middle of the stream"))))
-            }
-            poll => poll,
+        let end = Arc::new(AtomicU8::new(end as u8));
+        let seen = Arc::clone(&end);
+        let stream = Self::new(futures_util::stream::poll_fn(move |cx| {
+            let item = ready!(receiver.poll_recv(cx));
+            let why = match seen.load(Ordering::Acquire) {
+                _ if item.is_some() => None,
+                end if end == End::Panicked as u8 => Some("the sender of the stream was dropped by a panic"),
+                end if end == End::Missing as u8 => Some("the sender of the stream was dropped before it had finished"),
+                _ => None,
+            };
+            Poll::Ready(match why {
+                Some(why) => Some(Err(Error::internal("the service failed in the middle of the stream").with_log(why))),
+                None => item,
+            })
         }));
-        (Sender { sender, panicked }, stream)
+        (Sender { sender, end }, stream)
     }
 
     /// The next message, or `None` at the end.
@@ -89,16 +127,16 @@ impl<T: Send + 'static> Streaming<T> {
         self
     }
 
-    /// The stream, ended with `error` at `deadline` if it has not ended by then. Polls the clock for every message, so that a
-    /// stream that is always ready is ended too.
+    /// The stream, ended at `deadline` with the error that `failed` makes of `None` if it has not ended by then; its own errors
+    /// pass through `failed` too. Polls the clock for every message, so that a stream that is always ready is ended too.
     #[must_use]
-    pub(crate) fn until(mut self, deadline: Instant, error: fn() -> Error) -> Self {
+    pub(crate) fn until(mut self, deadline: Instant, failed: impl Fn(Option<Error>) -> Error + Send + 'static) -> Self {
         let mut sleep = Box::pin(sleep_until(deadline));
         Self::new(futures_util::stream::poll_fn(move |cx| {
             if sleep.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Some(Err(error())));
+                return Poll::Ready(Some(Err(failed(None))));
             }
-            Pin::new(&mut self).poll_next(cx)
+            Pin::new(&mut self).poll_next(cx).map_err(|error| failed(Some(error)))
         }))
     }
 
@@ -117,7 +155,7 @@ impl<T> Stream for Streaming<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        let item = std::task::ready!(inner.as_mut().poll_next(cx));
+        let item = ready!(inner.as_mut().poll_next(cx));
         if !matches!(item, Some(Ok(_))) {
             self.inner = None;
             self.held.clear();
@@ -132,25 +170,41 @@ impl<T> fmt::Debug for Streaming<T> {
     }
 }
 
+/// What the end of a channel means.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum End {
+    /// To be dropped is to have finished.
+    Dropped,
+    /// It has to be said, and was not yet.
+    Missing,
+    /// It was said.
+    Finished,
+    /// A sender was dropped by a panic.
+    Panicked,
+}
+
 /// Sends into a [`Streaming`]. The stream ends when all senders are dropped; one that is dropped by a panic ends it with
-/// `INTERNAL`, so that what was sent by then is not taken for all.
+/// `INTERNAL`, so that what was sent by then is not taken for all. A sender that is dropped otherwise, by a task that was
+/// aborted too, looks finished, unless it is one of [`Streaming::channel_to_finish`].
 #[derive(Debug)]
 pub struct Sender<T> {
     sender: mpsc::Sender<Result<T, Error>>,
-    panicked: Arc<AtomicBool>,
+    // One of `End`.
+    end: Arc<AtomicU8>,
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.panicked.store(true, Ordering::Release);
+            self.end.store(End::Panicked as u8, Ordering::Release);
         }
     }
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), panicked: Arc::clone(&self.panicked) }
+        Self { sender: self.sender.clone(), end: Arc::clone(&self.end) }
     }
 }
 
@@ -172,6 +226,14 @@ impl<T> Sender<T> {
     #[cfg(feature = "cli")]
     pub(crate) fn blocking_send(&self, message: Result<T, Error>) -> Result<(), Error> {
         self.sender.blocking_send(message).map_err(|_| Error::cancelled("the reader of the stream is gone"))
+    }
+
+    /// Says that all is sent: what the stream of [`Streaming::channel_to_finish`] needs to end well. Other senders of it may
+    /// still send; said once for all of them.
+    pub fn finish(self) {
+        // Not over a panic of another sender.
+        let (missing, finished) = (End::Missing as u8, End::Finished as u8);
+        let _ = self.end.compare_exchange(missing, finished, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Waits until nobody reads any more.
@@ -197,10 +259,43 @@ mod tests {
         assert!(producer.await.is_err());
     }
 
+    #[tokio::test]
+    async fn a_producer_that_is_aborted_does_not_look_finished_where_the_end_is_to_be_said() {
+        let (sender, mut stream) = Streaming::channel_to_finish(1);
+        let other = sender.clone();
+        let producer = tokio::spawn(async move {
+            sender.send(Ok(1)).await.unwrap();
+            std::future::pending::<()>().await;
+            sender.finish();
+        });
+        assert_eq!(stream.message().await.unwrap(), Some(1));
+        producer.abort();
+        drop(other);
+        assert_eq!(stream.message().await.unwrap_err().code(), Code::Internal);
+        assert_eq!(stream.message().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn one_that_has_finished_or_sent_an_error_is_believed() {
+        let (sender, mut stream) = Streaming::channel_to_finish(2);
+        sender.send(Ok(1)).await.unwrap();
+        sender.finish();
+        assert_eq!((stream.message().await.unwrap(), stream.message().await.unwrap()), (Some(1), None));
+
+        let (sender, mut stream) = Streaming::<i32>::channel_to_finish(2);
+        sender.send(Err(Error::not_found("no more"))).await.unwrap();
+        drop(sender);
+        assert_eq!(stream.message().await.unwrap_err().code(), Code::NotFound);
+
+        let (sender, mut stream) = Streaming::<i32>::channel(2);
+        drop(sender);
+        assert_eq!(stream.message().await.unwrap(), None);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_is_always_ready_ends_at_its_deadline() {
         let deadline = Instant::now() + std::time::Duration::from_secs(1);
-        let mut stream = Streaming::from_iter(0..).until(deadline, || Error::deadline_exceeded("over"));
+        let mut stream = Streaming::from_iter(0..).until(deadline, |_| Error::deadline_exceeded("over"));
         assert_eq!(stream.message().await.unwrap(), Some(0));
         tokio::time::advance(std::time::Duration::from_secs(2)).await;
         assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);

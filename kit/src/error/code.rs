@@ -26,10 +26,11 @@ pub enum Code {
 
 /// What an error says about whom: the one classification that drives retries, breakers, metrics and the log level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Class {
     /// The caller's own mistake, or a fact about its request. Not retried, no failure of the service.
     Caller,
-    /// The caller went away. Nobody's failure.
+    /// The caller went away, or the time that it gave ran out. Nobody's failure.
     Cancelled,
     /// Refused by a limit. Worth another try later, if a delay is named.
     Rejected,

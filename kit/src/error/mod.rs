@@ -32,6 +32,8 @@ use crate::Metadata;
 
 mod code;
 pub(crate) mod stack;
+#[cfg(test)]
+mod tests;
 
 pub use code::{Class, Code};
 
@@ -56,7 +58,8 @@ struct Inner {
     source: Option<Source>,
     stack: Option<Arc<Backtrace>>,
     panicked: bool,
-    rejected: bool,
+    /// Where it is another than that of the code.
+    class: Option<Class>,
 }
 
 /// A machine-readable reason: `google.rpc.ErrorInfo`.
@@ -89,8 +92,10 @@ macro_rules! constructors {
 }
 
 impl Error {
-    /// An error whose `message` the caller will read.
+    /// An error whose `message` the caller will read. `OK` is no error: it becomes `UNKNOWN`.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        // A transport would send it as a success without an answer.
+        let code = if code == Code::Ok { Code::Unknown } else { code };
         Self(Box::new(Inner {
             code,
             message: message.into(),
@@ -104,7 +109,7 @@ impl Error {
             source: None,
             stack: stack::capture(code),
             panicked: false,
-            rejected: false,
+            class: None,
         }))
     }
 
@@ -212,10 +217,16 @@ impl Error {
         self
     }
 
-    /// Marks the error as a refusal of a layer of our own, so that no breaker counts it.
+    /// Marks the error as a refusal of a layer of our own ([`Class::Rejected`]), so that no breaker counts it.
     #[must_use]
-    pub fn rejected(mut self) -> Self {
-        self.0.rejected = true;
+    pub fn as_rejection(self) -> Self {
+        self.of_class(Some(Class::Rejected))
+    }
+
+    /// Says whose failure it is, whatever the code says; `None`: what the code says.
+    #[must_use]
+    pub(crate) fn of_class(mut self, class: Option<Class>) -> Self {
+        self.0.class = class;
         self
     }
 
@@ -292,9 +303,10 @@ impl Error {
         &self.0.received
     }
 
-    /// The one classification that retries, breakers, metrics and the log level follow.
+    /// The one classification that retries, breakers, metrics and the log level follow: that of the code, unless a layer knew
+    /// better. See [`Error::as_rejection`] and [`layer::timeout`](crate::layer::timeout).
     pub fn class(&self) -> Class {
-        if self.0.rejected { Class::Rejected } else { self.0.code.class() }
+        self.0.class.unwrap_or_else(|| self.0.code.class())
     }
 
     /// Whether it speaks against the health of whoever answered: what a breaker counts.
@@ -375,7 +387,7 @@ impl From<Source> for Error {
                 Self::deadline_exceeded("the call took longer than it may").with_source(source)
             }
             Err(source) if source.is::<tower::load_shed::error::Overloaded>() => {
-                Self::resource_exhausted("the service has too many calls at once").with_source(source).rejected()
+                Self::resource_exhausted("the service has too many calls at once").with_source(source).as_rejection()
             }
             Err(source) => Self::internal("internal error").with_source(source),
         }
@@ -385,31 +397,5 @@ impl From<Source> for Error {
 impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_boxed_error_comes_out_whole() {
-        let boxed: Source = Box::new(Error::not_found("gone").with_retry_delay(Duration::from_secs(1)));
-        let error = Error::from(boxed);
-        assert_eq!((error.code(), error.retry_delay()), (Code::NotFound, Some(Duration::from_secs(1))));
-        assert_eq!(Error::from(Source::from("secret")).message(), "internal error");
-    }
-
-    #[test]
-    fn the_caller_never_sees_what_is_for_the_log() {
-        let error = Error::internal("internal error").with_log("password=1").with_source("disk on fire");
-        assert_eq!(error.to_string(), "INTERNAL: internal error");
-        assert_eq!(error.to_log().to_string(), "INTERNAL: internal error (password=1): disk on fire");
-    }
-
-    #[test]
-    fn a_refusal_of_our_own_is_no_fault() {
-        assert!(Error::unavailable("down").is_fault());
-        assert!(!Error::unavailable("open").rejected().is_fault());
     }
 }

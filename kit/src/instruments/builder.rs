@@ -77,8 +77,8 @@ impl InstrumentsBuilder {
         let reports = config.reports.start()?;
         let tasks = Tasks::new();
 
-        metrics.process()?;
-        metrics.runtime(&runtime)?;
+        metrics.observe_process()?;
+        metrics.observe_runtime(&runtime)?;
         tracer.observe(&metrics)?;
         tasks.observe(&metrics)?;
         if let Some(exporter) = spans.exporter() {

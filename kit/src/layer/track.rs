@@ -87,6 +87,9 @@ pub trait Track: Send + 'static {
     /// The answer is a stream, and it has begun.
     fn streaming(&mut self) {}
 
+    /// The next message of a stream is not there yet.
+    fn waiting<M: Message>(&mut self) {}
+
     /// A message of the answer: the only one, or the next of a stream.
     fn message<P: Payload>(&mut self, message: &P) {
         let _ = message;
@@ -166,7 +169,10 @@ impl<T: Track> MapStream for Open<T> {
     fn map<M: Message>(mut self, mut stream: Streaming<M>) -> Streaming<M> {
         Streaming::new(futures_util::stream::poll_fn(move |cx| {
             let Some(track) = &mut self.0 else { return Poll::Ready(None) };
-            let item = ready!(track.within(|| Pin::new(&mut stream).poll_next(cx)));
+            let Poll::Ready(item) = track.within(|| Pin::new(&mut stream).poll_next(cx)) else {
+                track.waiting::<M>();
+                return Poll::Pending;
+            };
             match &item {
                 Some(Ok(message)) => track.message(message),
                 end => {
@@ -197,6 +203,10 @@ mod tests {
     impl Track for Note {
         fn streaming(&mut self) {
             self.0.lock().unwrap().push("streaming".to_owned());
+        }
+
+        fn waiting<M: Message>(&mut self) {
+            self.0.lock().unwrap().push(format!("waiting for {}", M::NAME));
         }
 
         fn message<P: Payload>(&mut self, message: &P) {
@@ -266,7 +276,9 @@ mod tests {
 
         let endless = Streaming::<String>::new(futures_util::stream::pending());
         let (call, seen) = track(async { Ok::<_, Error>(Response::new(endless)) });
-        drop(call.await.unwrap());
-        assert_eq!(taken(&seen), ["streaming", "Dropped"]);
+        let mut answer = call.await.unwrap().into_message();
+        assert!(futures_util::poll!(Box::pin(answer.message())).is_pending());
+        drop(answer);
+        assert_eq!(taken(&seen), ["streaming", "poll", "waiting for google.protobuf.StringValue", "Dropped"]);
     }
 }

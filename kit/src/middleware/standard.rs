@@ -108,7 +108,7 @@ impl Middleware for StandardStack {
         let timeout = LayerInfo::new("timeout", json!({ "timeout": limit.map(crate::duration::format) }));
         if self.client.is_some() {
             layers.push(timeout);
-            let stack = stack.layer(TimeoutLayer::new(limit));
+            let stack = stack.layer(TimeoutLayer::client(limit));
             return endpoint.wrap(layers, |inner| stack.service(inner));
         }
         let report =
@@ -117,7 +117,7 @@ impl Middleware for StandardStack {
         layers.extend(report.info());
         layers.extend([LayerInfo::new("recover", Value::Null), timeout]);
         let stack = stack.layer(AccessLogLayer::new()).layer(report);
-        let stack = stack.layer(RecoverLayer::new()).layer(TimeoutLayer::new(limit));
+        let stack = stack.layer(RecoverLayer::new()).layer(TimeoutLayer::server(limit));
         endpoint.wrap(layers, |inner| stack.service(inner))
     }
 }

@@ -58,6 +58,13 @@ impl Figures {
         self.running.load(Ordering::Relaxed)
     }
 
+    /// Those of all names that panicked, and those that were refused.
+    #[cfg(feature = "metrics")]
+    pub(super) fn panicked_and_refused(&self) -> (u64, u64) {
+        let all = self.all();
+        (all.iter().map(|task| task.panicked).sum(), all.iter().map(|task| task.refused).sum())
+    }
+
     pub(super) fn all(&self) -> Vec<TaskFigures> {
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);

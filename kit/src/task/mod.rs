@@ -31,6 +31,8 @@
 
 mod config;
 mod figures;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -68,7 +70,8 @@ struct Shared {
     tracker: TaskTracker,
     stop: CancellationToken,
     cut: CancellationToken,
-    figures: Figures,
+    // Shared with what shows them, which must not keep tasks running.
+    figures: Arc<Figures>,
 }
 
 impl Default for Tasks {
@@ -93,7 +96,7 @@ impl Tasks {
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut,
-            figures: Figures::default(),
+            figures: Arc::default(),
         };
         Self { shared: Arc::new(shared), _cut_at_drop: guard }
     }
@@ -112,6 +115,8 @@ impl Tasks {
     {
         let shared = &self.shared;
         let figures = shared.figures.of(name);
+        // From here on a close waits for this task; one that was before is seen below. Kept until the task counts itself.
+        let _held = shared.tracker.token();
         if shared.tracker.is_closed() {
             figures.refused();
             return Err(Error::unavailable("the service stops: call again").with_log(format!("no new task {name:?}")));

@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 use super::*;
@@ -129,6 +130,49 @@ async fn with_the_last_clone_what_runs_is_cut() {
     drop(tasks.clone());
     tokio::task::yield_now().await;
     assert!(!kept.is_closed());
+    drop(tasks);
+    kept.closed().await;
+}
+
+/// Ids that are read in the middle of a spawn, and close the tasks then.
+struct ClosedMeanwhile<'a>(&'a Tasks);
+
+impl From<ClosedMeanwhile<'_>> for Ids {
+    fn from(closed: ClosedMeanwhile<'_>) -> Self {
+        assert_eq!(closed.0.close(LONG).now_or_never(), None, "a close waits for a task that is being started");
+        Self::from(&cx())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_in_the_middle_of_a_spawn_waits_for_the_task() {
+    let tasks = Tasks::new();
+    let (told, hear) = oneshot::channel();
+    tasks
+        .spawn("last", ClosedMeanwhile(&tasks), async {
+            let _ = told.send("done");
+        })
+        .unwrap();
+    assert_eq!((tasks.close(LONG).await, hear.await.unwrap()), (0, "done"));
+    assert_eq!(tasks.spawn("late", &cx(), async {}).unwrap_err().code(), Code::Unavailable);
+    assert_eq!(tasks.close(LONG).now_or_never(), Some(0), "a task that was refused is not waited for");
+}
+
+#[cfg(feature = "metrics")]
+#[tokio::test(start_paused = true)]
+async fn figures_that_are_shown_keep_no_task() {
+    use crate::telemetry::metrics::{Format, Metrics};
+
+    let (metrics, tasks) = (Metrics::new(), Tasks::with_config(&TasksConfig { max_running: 1 }));
+    tasks.observe(&metrics).unwrap();
+    let mut kept = waiting(&tasks, "left");
+    tasks.spawn("more", &cx(), async {}).unwrap_err();
+    let text = || String::from_utf8(metrics.encode(Format::Text).unwrap()).unwrap();
+    assert!(
+        text().contains("\nkit_tasks_running 1\n") && text().contains("\nkit_tasks_refused_total 1\n"),
+        "{}",
+        text()
+    );
     drop(tasks);
     kept.closed().await;
 }

@@ -27,7 +27,7 @@ pub struct TraceConfig {
     /// The most annotations of one span; what comes beyond is counted in its tag `dropped`. Default: 128, the limit of
     /// OpenTelemetry's specification.
     pub max_annotations: usize,
-    /// The most tags of one span. Default: 128, the limit of OpenTelemetry's specification.
+    /// The most tags of one span; those of the kit itself come beyond that if they must. Default: 128, the limit of OpenTelemetry's specification.
     pub max_tags: usize,
 }
 
@@ -45,17 +45,5 @@ impl Default for TraceConfig {
             max_annotations: LIMIT,
             max_tags: LIMIT,
         }
-    }
-}
-
-impl TraceConfig {
-    #[cfg(feature = "config")]
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        /// The tags that the kit itself sets must fit.
-        const FEWEST_TAGS: usize = 16;
-        if self.max_tags < FEWEST_TAGS {
-            return Err(("max_tags", format!("must be at least {FEWEST_TAGS}, or the kit's own tags are lost")));
-        }
-        Ok(())
     }
 }

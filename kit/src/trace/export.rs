@@ -36,7 +36,7 @@ pub struct FinishedSpan {
     pub remote_address: Option<SocketAddr>,
     /// What happened, in order.
     pub annotations: Vec<Annotation>,
-    /// Names and values; of two with one name the later holds.
+    /// Names and values, each name once.
     pub tags: Vec<(Text, Text)>,
 }
 
@@ -53,7 +53,7 @@ pub struct Annotation {
 impl FinishedSpan {
     /// The value of a tag.
     pub fn tag(&self, name: &str) -> Option<&str> {
-        self.tags.iter().rev().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
+        self.tags.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
     }
 
     /// About how much memory it takes.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 /// assert!("often".parse::<Sample>().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Sample {
     /// `always`: every trace.
     Always,
@@ -27,7 +28,7 @@ pub enum Sample {
     /// `2.5%`: this share of the traces, 0.0 to 1.0, chosen by their ids, so that services with the same setting choose
     /// the same ones.
     Probability(f64),
-    /// `10/s`: this many traces a second, and what comes beyond that is not recorded.
+    /// `10/s`: this many traces a second, and what comes beyond that is not recorded. None for a rate that is not above zero.
     PerSecond(f64),
 }
 
@@ -120,7 +121,8 @@ impl Sampler {
                 Self::Threshold(refused)
             }
             Sample::Probability(_) => Self::Never,
-            Sample::PerSecond(rate) => Self::Rate(Rate::new(rate)),
+            Sample::PerSecond(rate) if rate > 0.0 => Self::Rate(Rate::new(rate)),
+            Sample::PerSecond(_) => Self::Never,
         }
     }
 
@@ -196,6 +198,13 @@ mod tests {
         // Ten standard deviations.
         assert!((700..1300).contains(&chosen), "{chosen}");
         assert!(!Sampler::new(Sample::Probability(f64::NAN)).sample(u64::MAX));
+    }
+
+    #[test]
+    fn a_rate_that_is_none_records_nothing() {
+        for rate in [0.0, -0.0, -3.0, f64::NAN, f64::NEG_INFINITY] {
+            assert!(!Sampler::new(Sample::PerSecond(rate)).sample(u64::MAX), "{rate}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,9 @@ use std::{
 use tokio::time::Instant;
 use zipkin::{Kind, TraceContext};
 
-use super::{Annotation, Carrier, FinishedSpan, Hex, Text, ids::new_span_id, propagation::inject, tracer::Shared};
+use super::{
+    Annotation, Carrier, FinishedSpan, Hex, Propagation, Text, ids::new_span_id, propagation::inject, tracer::Shared,
+};
 use crate::endpoint::current::{self, Ids};
 
 /// A span that is open, or was: a handle to read its ids and to tell it more. Cheap to clone.
@@ -20,6 +22,8 @@ pub struct Span(Arc<Inner>);
 struct Inner {
     context: TraceContext,
     state: Option<Arc<str>>,
+    // What the caller decided about recording, for formats that can't leave the decision open.
+    wish: Option<bool>,
     kind: Option<Kind>,
     tracer: Arc<Shared>,
     // `None` for a span that is not recorded, empty for one that is over. Locked for one addition at a time.
@@ -38,16 +42,31 @@ struct Record {
     dropped: u64,
 }
 
+impl Record {
+    fn tag(&mut self, name: Text, value: Text, most: usize) {
+        let (name, value) = (name.bounded(), value.bounded());
+        // They are few: a search is cheaper than a map.
+        if let Some((_, there)) = self.tags.iter_mut().find(|(there, _)| **there == *name) {
+            *there = value;
+        } else if self.tags.len() < most {
+            self.tags.push((name, value));
+        } else {
+            self.dropped += 1;
+        }
+    }
+}
+
 /// Where a span has its ids from.
 pub(super) struct Origin {
     pub(super) context: TraceContext,
     pub(super) state: Option<Arc<str>>,
+    pub(super) wish: Option<bool>,
     pub(super) shared: bool,
 }
 
 impl Origin {
     pub(super) fn of(span: &Span) -> Self {
-        Self { context: span.0.context, state: span.0.state.clone(), shared: false }
+        Self { context: span.0.context, state: span.0.state.clone(), wish: span.0.wish, shared: false }
     }
 
     pub(super) fn child_of(span: &Span) -> Self {
@@ -74,8 +93,8 @@ impl Shared {
                 dropped: 0,
             })))
         });
-        let Origin { context, state, .. } = origin;
-        Span(Arc::new(Inner { context, state, kind, tracer: Arc::clone(self), record }))
+        let Origin { context, state, wish, .. } = origin;
+        Span(Arc::new(Inner { context, state, wish, kind, tracer: Arc::clone(self), record }))
     }
 }
 
@@ -107,13 +126,12 @@ impl Span {
 
     /// Tells a fact about the span; a later value of a name replaces an earlier one.
     pub fn tag(&self, name: impl Into<Text>, value: impl Into<Text>) {
-        self.with(|record, tracer| {
-            if record.tags.len() < tracer.max_tags {
-                record.tags.push((name.into().bounded(), value.into().bounded()));
-            } else {
-                record.dropped += 1;
-            }
-        });
+        self.with(|record, tracer| record.tag(name.into(), value.into(), tracer.max_tags));
+    }
+
+    /// As [`Span::tag`] for the kit's own tags, which are few and have a place always.
+    pub(crate) fn tag_own(&self, name: &'static str, value: impl Into<Text>) {
+        self.with(|record, _| record.tag(name.into(), value.into(), usize::MAX));
     }
 
     /// Tells that something happens now.
@@ -129,7 +147,7 @@ impl Span {
 
     /// Tells that what the span stands for failed.
     pub fn fail(&self, why: impl Into<Text>) {
-        self.tag("error", why);
+        self.tag_own("error", why);
     }
 
     /// Tells who is at the other end.
@@ -155,7 +173,11 @@ impl Span {
         // A server that joins takes the id for its own span, so one of ours that is no client's must not be sent.
         let leaves = matches!(inner.kind, Some(Kind::Client | Kind::Producer));
         let joined = inner.tracer.joins && inner.tracer.propagation.is_b3();
-        let context = if joined && !leaves { child(&ours) } else { ours };
+        let mut context = if joined && !leaves { child(&ours) } else { ours };
+        // What came goes on as it came: we record nothing, and that is no reason for others not to.
+        if let (Propagation::W3c, None, Some(wish)) = (inner.tracer.propagation, context.sampled(), inner.wish) {
+            context = zipkin::trace_context::Builder::from(context).sampled(wish).build();
+        }
         inject(carrier, &context, inner.state.as_deref(), inner.tracer.propagation);
     }
 
@@ -168,13 +190,12 @@ impl Span {
 
     fn finish(&self) {
         let Some(record) = &self.0.record else { return };
-        let Some(record) = record.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let mut tags = record.tags;
+        let Some(mut record) = record.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         if record.dropped > 0 {
-            tags.push(("dropped".into(), record.dropped.to_string().into()));
+            record.tag("dropped".into(), record.dropped.to_string().into(), usize::MAX);
         }
         let Some(export) = &self.0.tracer.export else { return };
-        self.0.tracer.recorded.fetch_add(1, Ordering::Relaxed);
+        self.0.tracer.counts.recorded.fetch_add(1, Ordering::Relaxed);
         export.export(FinishedSpan {
             context: self.0.context,
             state: self.0.state.clone(),
@@ -187,7 +208,7 @@ impl Span {
             remote_service: record.remote_service,
             remote_address: record.remote_address,
             annotations: record.annotations,
-            tags,
+            tags: record.tags,
         });
     }
 

@@ -96,6 +96,7 @@ fn a_span_tells_what_it_was_told_within_its_limits() {
     let span = tracer.start("Job");
     for number in 0..20 {
         span.tag("number", number.to_string());
+        span.tag(number.to_string(), "one of many");
         span.annotate(format!("at {number}"));
     }
     let child = span.child("step").with_kind(Kind::Client).with_remote("mysql", Some("10.0.0.1:3306".parse().unwrap()));
@@ -105,7 +106,10 @@ fn a_span_tells_what_it_was_told_within_its_limits() {
     kept.tag("too", "late");
     drop(span);
     let [step, job] = spans.spans().try_into().unwrap();
-    assert_eq!((job.annotations.len(), job.tags.len(), job.tag("dropped")), (2, 17, Some("22")));
+    // 18 annotations, and 5 of 21 names.
+    assert_eq!((job.annotations.len(), job.tags.len(), job.tag("dropped")), (2, 17, Some("23")));
+    assert_eq!((job.tag("number"), job.tag("14"), job.tag("15")), (Some("19"), Some("one of many"), None));
+    assert_eq!(job.tags.iter().filter(|(name, _)| **name == *"number").count(), 1);
     assert_eq!((step.tag("error"), step.tag("too")), (Some("lost"), None));
     assert_eq!(step.context.parent_id(), Some(job.context.span_id()));
     assert_eq!(step.context.trace_id(), job.context.trace_id());
@@ -126,6 +130,42 @@ fn without_an_exporter_ids_travel_and_the_decision_is_left_to_others() {
     let received = tracer.receive(&ids("-1"), Some(&peer("127.0.0.1:1")), "x");
     received.inject(&mut sent);
     assert_eq!((&*sent["x-b3-spanid"], &*sent["x-b3-sampled"]), (SPAN, "1"));
+}
+
+#[test]
+fn the_tags_of_the_kit_fit_always() {
+    let (tracer, spans) = tracer(&TraceConfig { max_tags: 1, ..sampling(Sample::Always) });
+    let span = tracer.start("call");
+    span.tag("shelf", "7");
+    span.tag("left", "out");
+    span.fail("INTERNAL: broken");
+    span.span().unwrap().tag_own("rpc.response.status_code", "INTERNAL");
+    drop(span);
+    let [span] = spans.spans().try_into().unwrap();
+    assert_eq!((span.tag("shelf"), span.tag("left"), span.tag("dropped")), (Some("7"), None, Some("1")));
+    assert_eq!((span.tag("error"), span.tag("rpc.response.status_code")), (Some("INTERNAL: broken"), Some("INTERNAL")));
+}
+
+#[test]
+fn without_an_exporter_nobody_behind_is_told_not_to_record() {
+    let config = TraceConfig { propagation: Propagation::W3c, ..sampling(Sample::Always) };
+    let tracer = Tracer::builder(&config, "test").build();
+    let mut sent = headers(&[("traceparent", "stale"), ("b3", "stale")]);
+    // W3C has no way to say that nothing was decided.
+    tracer.start("x").inject(&mut sent);
+    assert!(sent.is_empty(), "{sent:?}");
+    let sender = peer("127.0.0.1:1");
+    tracer.receive(&ids(""), Some(&sender), "x").inject(&mut sent);
+    assert!(sent.is_empty(), "{sent:?}");
+    // A bit that came goes on, whoever sent it.
+    for (flags, sender) in [("00", Some(&sender)), ("01", Some(&sender)), ("00", None), ("01", None)] {
+        let parent = format!("00-{TRACE}-{SPAN}-{flags}");
+        let received = tracer.receive(&headers(&[("traceparent", &parent)]), sender, "x");
+        assert!(!received.is_recorded());
+        let mut sent = BTreeMap::new();
+        received.child("inside").inject(&mut sent);
+        assert_eq!(sent["traceparent"], parent, "{sender:?}");
+    }
 }
 
 #[test]

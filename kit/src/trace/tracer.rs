@@ -35,9 +35,25 @@ pub(super) struct Shared {
     pub(super) joins: bool,
     sampler: Sampler,
     trust: Trust,
+    // Shared with what shows them, which must not keep the exporter.
+    pub(super) counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+pub(super) struct Counts {
     pub(super) recorded: AtomicU64,
     malformed: AtomicU64,
     refused: AtomicU64,
+}
+
+impl Counts {
+    fn read(&self) -> TracerFigures {
+        TracerFigures {
+            recorded: self.recorded.load(Ordering::Relaxed),
+            malformed: self.malformed.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// What a tracer has counted since its start.
@@ -93,9 +109,7 @@ impl TracerBuilder {
             export: self.export,
             sampler: Sampler::new(config.sample),
             trust: Trust { networks: config.trusted_networks, certificates: config.trust_certificates },
-            recorded: AtomicU64::default(),
-            malformed: AtomicU64::default(),
-            refused: AtomicU64::default(),
+            counts: Arc::default(),
         })))
     }
 }
@@ -129,11 +143,14 @@ impl Tracer {
 
     /// What was counted since the start.
     pub fn figures(&self) -> TracerFigures {
-        self.0.as_ref().map_or_else(TracerFigures::default, |shared| TracerFigures {
-            recorded: shared.recorded.load(Ordering::Relaxed),
-            malformed: shared.malformed.load(Ordering::Relaxed),
-            refused: shared.refused.load(Ordering::Relaxed),
-        })
+        self.0.as_ref().map_or_else(TracerFigures::default, |shared| shared.counts.read())
+    }
+
+    /// Reads the figures without keeping the tracer.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn reader(&self) -> impl Fn() -> TracerFigures + Clone + Send + Sync + 'static {
+        let counts = self.0.as_ref().map(|shared| Arc::clone(&shared.counts));
+        move || counts.as_ref().map_or_else(TracerFigures::default, |counts| counts.read())
     }
 
     /// Begins a trace: for work that no call led to, as a job at night. See [`OpenSpan::run`].
@@ -200,14 +217,14 @@ impl Shared {
         let flags = decided.unwrap_or_else(|| self.decide(low_bits(trace_id)));
         let mut builder = TraceContext::builder();
         let context = builder.trace_id(trace_id).span_id(new_span_id()).sampling_flags(flags).build();
-        Origin { context, state: None, shared: false }
+        Origin { context, state: None, wish: None, shared: false }
     }
 
     /// A trace as a caller sent it, or one that begins here.
     fn received(&self, carrier: &impl Carrier, sender: Option<&Peer>, kind: Option<Kind>) -> Origin {
         let extracted = extract(carrier, self.propagation);
         if extracted.malformed > 0 {
-            self.malformed.fetch_add(extracted.malformed.into(), Ordering::Relaxed);
+            self.counts.malformed.fetch_add(extracted.malformed.into(), Ordering::Relaxed);
         }
         let Some(remote) = extracted.remote else { return self.root(None) };
         let flags = self.obey(&remote, self.trust.trusts(sender));
@@ -218,7 +235,8 @@ impl Shared {
         if !shared && self.export.is_some() {
             builder.parent_id(theirs.span_id()).span_id(new_span_id());
         }
-        Origin { context: builder.sampling_flags(flags).build(), state: remote.state.map(Into::into), shared }
+        let (state, wish) = (remote.state.map(Into::into), remote.flags.sampled());
+        Origin { context: builder.sampling_flags(flags).build(), state, wish, shared }
     }
 
     /// What holds after a caller's wish.
@@ -228,7 +246,7 @@ impl Shared {
             Some(true) if trusted => remote.flags,
             wish => {
                 if wish.is_some() {
-                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    self.counts.refused.fetch_add(1, Ordering::Relaxed);
                 }
                 // Who may not decide must not do it by the choice of an id either.
                 let random = remote.context.filter(|_| trusted).map(|context| low_bits(context.trace_id()));

@@ -428,8 +428,8 @@ async fn two_services() -> ([Running; 2], [Metrics; 2]) {
     let metrics = [Metrics::new(), Metrics::new()];
     let [of_chat, of_echo] = &metrics;
     for metrics in &metrics {
-        metrics.process().unwrap();
-        metrics.runtime(&tokio::runtime::Handle::current()).unwrap();
+        metrics.observe_process().unwrap();
+        metrics.observe_runtime(&tokio::runtime::Handle::current()).unwrap();
     }
     let packing = of_chat.durations();
     of_chat.register(|registry| registry.register("packing_seconds", "How long packing took", packing.clone()));

@@ -82,7 +82,7 @@ impl Log {
             let log: &'static Self =
                 Box::leak(Box::new(Self { lines: Mutex::default(), written: watch::Sender::new(()) }));
             let config = LogConfig { format: LogFormat::Json, ..LogConfig::default() };
-            let spans = kit::telemetry::spans::layer(tracing::Level::INFO);
+            let spans = kit::telemetry::spans::layer(tracing::Level::INFO, config.secrets());
             tracing_subscriber::registry().with(config.layer_to(move || log).unwrap()).with(spans).init();
             log
         })

@@ -66,7 +66,7 @@ impl FiguresSource for FromMetrics {
                 method: figures.method,
                 calls: figures.calls,
                 errors: figures.errors,
-                in_flight: figures.in_flight,
+                in_flight: i64::try_from(figures.in_flight).unwrap_or(i64::MAX),
                 quantiles: [None; 3],
             };
             let key = sample.key();

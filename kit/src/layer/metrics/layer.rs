@@ -52,7 +52,10 @@ impl<S> Layer<S> for MetricsLayer {
     }
 }
 
-/// The layer as a middleware, for services and clients without the standard chain.
+/// The layer as a middleware, for services and clients that put their chain together themselves.
+///
+/// Not beside the standard chain: [`StandardStack`](crate::middleware::StandardStack) has the layer when it is
+/// [watched by](crate::middleware::StandardStack::watched_by) figures, and with both each call would count twice.
 #[derive(Clone, Debug)]
 pub struct CallMetrics {
     metrics: Metrics,

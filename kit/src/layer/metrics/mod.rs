@@ -14,7 +14,7 @@
 //! let metrics = Metrics::new();
 //! let method = Method::from(MethodInfo::new("demo.Demo", "Say", MethodKind::Unary));
 //! let say = Endpoint::from_fn(method, |_, text: String| async move { Ok(text) });
-//! // Around all methods of a service it is the same: `endpoints.with(&CallMetrics::server(&metrics))`.
+//! // Without the standard chain, which has the layer by itself when it is `watched_by` figures.
 //! let say = say.with(&CallMetrics::server(&metrics));
 //! say.call(Request::new(Context::background(), "hello".to_owned())).await?;
 //! assert_eq!(metrics.methods()[0].calls, 1);

@@ -28,7 +28,8 @@ where
     type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
+        catch(|| self.inner.poll_ready(cx))
+            .map_or_else(|error| Poll::Ready(Err(error)), |ready| ready.map_err(Into::into))
     }
 
     fn call(&mut self, request: Request<Req>) -> Self::Future {
@@ -90,5 +91,36 @@ impl MapStream for RecoverStream {
             Ok(poll) => poll,
             Err(error) => Poll::Ready(Some(Err(error))),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::Layer as _;
+
+    use super::*;
+    use crate::{Code, Response, layer::recover::RecoverLayer};
+
+    struct NeverReady;
+
+    impl Service<Request<String>> for NeverReady {
+        type Response = Response<String>;
+        type Error = Error;
+        type Future = std::future::Ready<Result<Response<String>, Error>>;
+
+        fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+            panic!("not ready")
+        }
+
+        fn call(&mut self, _: Request<String>) -> Self::Future {
+            std::future::ready(Err(Error::unavailable("never called")))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_before_the_call_is_recovered_too() {
+        let mut service = RecoverLayer::new().layer(NeverReady);
+        let error = std::future::poll_fn(|cx| service.poll_ready(cx)).await.unwrap_err();
+        assert_eq!((error.code(), error.is_panic()), (Code::Internal, true));
     }
 }

@@ -2,18 +2,26 @@ use std::time::Duration;
 
 use tower::Layer;
 
-use super::Timeout;
+use super::{Timeout, service::Side};
 
 /// Puts a deadline around a service.
 #[derive(Clone, Debug)]
 pub struct TimeoutLayer {
     limit: Option<Duration>,
+    side: Side,
 }
 
 impl TimeoutLayer {
-    /// A call may take `limit`, or what the caller allows if that is less; `None`: what the caller allows.
-    pub fn new(limit: Option<Duration>) -> Self {
-        Self { limit }
+    /// For a method that is served: a call may take `limit`, or what the caller allows if that is less; `None`: what the caller
+    /// allows. A deadline of the caller's that passes is no fault.
+    pub fn server(limit: Option<Duration>) -> Self {
+        Self { limit, side: Side::Server }
+    }
+
+    /// For a method that is called somewhere else: a call may take `limit`, or what is left of the call that it belongs to if
+    /// that is less. A deadline that passes is a fault: the upstream was too slow.
+    pub fn client(limit: Option<Duration>) -> Self {
+        Self { limit, side: Side::Client }
     }
 }
 
@@ -21,6 +29,6 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout::new(inner, self.limit)
+        Timeout { inner, limit: self.limit, side: self.side }
     }
 }

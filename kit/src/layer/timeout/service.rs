@@ -9,19 +9,52 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 
-use crate::{Error, Message, Payload, Request, Response, Streaming, endpoint::MapStream};
+use crate::{Class, Code, Error, Message, Payload, Request, Response, Streaming, endpoint::MapStream};
 
 /// Ends calls at their deadline: see the [module](super).
 #[derive(Clone, Debug)]
 pub struct Timeout<S> {
-    inner: S,
-    limit: Option<Duration>,
+    pub(super) inner: S,
+    pub(super) limit: Option<Duration>,
+    pub(super) side: Side,
 }
 
-impl<S> Timeout<S> {
-    /// A call of `inner` may take `limit`, or what the caller allows if that is less.
-    pub fn new(inner: S, limit: Option<Duration>) -> Self {
-        Self { inner, limit }
+/// Where the layer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Server,
+    Client,
+}
+
+/// The deadline of one call.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: Option<Instant>,
+    /// Whether nobody is to blame when it passes: we serve, and it is the caller's.
+    excuses: bool,
+}
+
+impl Deadline {
+    fn of(theirs: Option<Instant>, ours: Option<Instant>, side: Side) -> Self {
+        let at = match (theirs, ours) {
+            (Some(theirs), Some(ours)) => Some(theirs.min(ours)),
+            (theirs, ours) => theirs.or(ours),
+        };
+        Self { at, excuses: side == Side::Server && at.is_some() && at == theirs }
+    }
+
+    fn exceeded(self) -> Error {
+        let error = Error::deadline_exceeded("the deadline of the call passed before it was answered");
+        error.of_class(self.excuses.then_some(Class::Cancelled))
+    }
+
+    /// Says whose failure an error from inside is. A call further inside may have judged by the deadline that it had from us.
+    fn judge(self, error: Error) -> Error {
+        if error.code() != Code::DeadlineExceeded || error.class() == Class::Rejected {
+            return error;
+        }
+        let excused = self.excuses && self.at.is_some_and(|at| at <= Instant::now());
+        error.of_class(excused.then_some(Class::Cancelled))
     }
 }
 
@@ -42,15 +75,12 @@ where
     fn call(&mut self, mut request: Request<Req>) -> Self::Future {
         let now = Instant::now();
         let ours = self.limit.and_then(|limit| now.checked_add(limit));
-        let deadline = match (request.context().deadline(), ours) {
-            (Some(theirs), Some(ours)) => Some(theirs.min(ours)),
-            (theirs, ours) => theirs.or(ours),
-        };
-        if deadline.is_some_and(|deadline| deadline <= now) {
-            return ResponseFuture { state: State::Expired };
+        let deadline = Deadline::of(request.context().deadline(), ours, self.side);
+        if deadline.at.is_some_and(|at| at <= now) {
+            return ResponseFuture { state: State::Expired { deadline } };
         }
-        request.context_mut().set_deadline(deadline);
-        let (inner, sleep) = (self.inner.call(request), deadline.map(sleep_until));
+        request.context_mut().set_deadline(deadline.at);
+        let (inner, sleep) = (self.inner.call(request), deadline.at.map(sleep_until));
         ResponseFuture { state: State::Running { inner, sleep, deadline } }
     }
 }
@@ -69,8 +99,8 @@ pin_project! {
     #[derive(Debug)]
     enum State<F> {
         // The deadline had passed: the call was not started.
-        Expired,
-        Running { #[pin] inner: F, #[pin] sleep: Option<Sleep>, deadline: Option<Instant> },
+        Expired { deadline: Deadline },
+        Running { #[pin] inner: F, #[pin] sleep: Option<Sleep>, deadline: Deadline },
     }
 }
 
@@ -83,37 +113,39 @@ where
     type Output = Result<Response<Res>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let Projected::Running { inner, sleep, deadline } = self.project().state.project() else {
-            return Poll::Ready(Err(exceeded().with_log("the deadline had passed before the call was started")));
+        let (inner, sleep, deadline) = match self.project().state.project() {
+            Projected::Running { inner, sleep, deadline } => (inner, sleep, *deadline),
+            Projected::Expired { deadline } => {
+                let error = deadline.exceeded().with_log("the deadline had passed before the call was started");
+                return Poll::Ready(Err(error));
+            }
         };
         // The answer first: one that is there at the deadline was in time.
         if let Poll::Ready(result) = inner.poll(cx) {
-            return Poll::Ready(match (result, *deadline) {
-                (Ok(response), Some(deadline)) if Res::IS_STREAM => {
-                    Ok(response.map(|payload| payload.map_stream(Until(deadline))))
-                }
-                (result, _) => result.map_err(Into::into),
+            return Poll::Ready(match result {
+                Ok(response) if Res::IS_STREAM => Ok(response.map(|payload| payload.map_stream(deadline))),
+                Ok(response) => Ok(response),
+                Err(error) => Err(deadline.judge(error.into())),
             });
         }
         match sleep.as_pin_mut() {
             Some(sleep) => {
                 ready!(sleep.poll(cx));
-                Poll::Ready(Err(exceeded()))
+                Poll::Ready(Err(deadline.exceeded()))
             }
             None => Poll::Pending,
         }
     }
 }
 
-fn exceeded() -> Error {
-    Error::deadline_exceeded("the deadline of the call passed before it was answered")
-}
-
 /// Ends a stream at the deadline.
-struct Until(Instant);
-
-impl MapStream for Until {
+impl MapStream for Deadline {
     fn map<M: Message>(self, stream: Streaming<M>) -> Streaming<M> {
-        stream.until(self.0, exceeded)
+        match self.at {
+            Some(at) => {
+                stream.until(at, move |failed| failed.map_or_else(|| self.exceeded(), |error| self.judge(error)))
+            }
+            None => stream,
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `rpc.service`, `rpc.method` | what was called |
 //! | `rpc.response.status_code` | the name of the gRPC code: `NOT_FOUND` |
-//! | `http.status_code` | of calls served over HTTP |
+//! | `http.status_code` | of calls served over HTTP: of a stream that fails the error's, unless the answer had begun by then |
 //! | `transport` | of calls served: `grpc`, `http` or `local` |
 //! | `request.id` | as on the log lines |
 //! | `error` | code and message, of failures that are ours or an upstream's: not of mistakes of callers |
@@ -41,6 +41,8 @@
 
 mod layer;
 mod service;
+#[cfg(all(test, any(feature = "grpc", feature = "http")))]
+mod tests;
 
 pub use layer::TraceLayer;
 pub use service::{ResponseFuture, Trace};

@@ -9,9 +9,10 @@ use pin_project_lite::pin_project;
 use tower::Service;
 
 use crate::{
-    Code, Context, Error, Method, Payload, Request, Response, Transport,
+    Code, Context, Error, Message, Method, Payload, Request, Response, Transport,
     endpoint::current::{self, Ids, Scoped},
     layer::track::{Outcome, Track, Tracked},
+    proto::google::api::HttpBody,
     trace::{OpenSpan, Span, Tracer},
 };
 
@@ -50,11 +51,11 @@ impl Traced {
     }
 
     fn describe(&self, span: &Span, cx: &Context) {
-        span.tag("rpc.service", Arc::clone(&self.service));
-        span.tag("rpc.method", Arc::clone(&self.method));
-        span.tag("request.id", cx.request_id().as_str().to_owned());
+        span.tag_own("rpc.service", Arc::clone(&self.service));
+        span.tag_own("rpc.method", Arc::clone(&self.method));
+        span.tag_own("request.id", cx.request_id().as_str().to_owned());
         if self.serves {
-            span.tag("transport", cx.transport().name());
+            span.tag_own("transport", cx.transport().name());
             span.set_remote(None, cx.peer().and_then(|peer| peer.address));
         } else {
             // Which address it will be is not known before something is connected.
@@ -143,12 +144,18 @@ struct Call {
     span: OpenSpan,
     ids: Ids,
     http: bool,
-    /// Whether the answer is a stream that has begun, and its status is out.
+    /// Whether the answer is a stream whose HTTP status is out: an error that comes now does not change it.
     began: bool,
 }
 
 impl Track for Call {
-    fn streaming(&mut self) {
+    fn waiting<M: Message>(&mut self) {
+        // The transport waits for the first message of a raw answer, because that says what the body is. Of all other streams
+        // it takes what is there at once.
+        self.began |= M::NAME != HttpBody::NAME;
+    }
+
+    fn message<P: Payload>(&mut self, _: &P) {
         self.began = true;
     }
 
@@ -162,15 +169,16 @@ impl Track for Call {
             Outcome::Failed(error) => error.code(),
             Outcome::Dropped => Code::Cancelled,
         };
-        self.span.tag("rpc.response.status_code", code.name());
+        let Some(span) = self.span.span() else { return };
+        span.tag_own("rpc.response.status_code", code.name());
         if matches!(outcome, Outcome::Dropped) {
-            self.span.tag("cancelled", "true");
+            span.tag_own("cancelled", "true");
         } else if self.http {
             let answered = if self.began { Code::Ok } else { code };
-            self.span.tag("http.status_code", answered.http_status().to_string());
+            span.tag_own("http.status_code", answered.http_status().to_string());
         }
         if let Some(error) = outcome.error().filter(|error| error.is_fault()) {
-            self.span.fail(error.to_string());
+            span.fail(error.to_string());
         }
     }
 }

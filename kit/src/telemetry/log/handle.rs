@@ -1,10 +1,7 @@
 use std::{
     cell::RefCell,
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -92,6 +89,12 @@ impl Log {
         &self.0.0
     }
 
+    /// What ends when nobody needs the log.
+    #[cfg(all(test, feature = "metrics"))]
+    pub(crate) fn threads(&self) -> std::sync::Weak<impl Sized + use<>> {
+        Arc::downgrade(self.inner())
+    }
+
     /// The level of now, as it was set: `info`, `info,kit::access=warn`.
     pub fn level(&self) -> String {
         self.inner().level.get()
@@ -121,14 +124,14 @@ impl Log {
 
     /// What happened to the lines so far, over all sinks: a line to stdout and to the file counts twice.
     pub fn figures(&self) -> LogFigures {
-        let sum = |count: fn(&Counts) -> &AtomicU64| {
-            self.inner().sinks.iter().map(|(_, queue)| count(&queue.counts).load(Ordering::Relaxed)).sum()
-        };
-        LogFigures {
-            written: sum(|counts| &counts.written),
-            dropped: sum(|counts| &counts.dropped),
-            errors: sum(|counts| &counts.errors),
-        }
+        LogFigures::sum(self.inner().sinks.iter().map(|(_, queue)| &*queue.counts))
+    }
+
+    /// Reads the figures without keeping the log.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn reader(&self) -> impl Fn() -> LogFigures + Clone + Send + Sync + 'static {
+        let counts: Vec<_> = self.inner().sinks.iter().map(|(_, queue)| Arc::clone(&queue.counts)).collect();
+        move || LogFigures::sum(counts.iter().map(|counts| &**counts))
     }
 
     /// Waits until all that was logged before is written; at most five seconds, should a sink hang. Tells whether it is.
@@ -169,6 +172,16 @@ pub struct LogFigures {
     pub dropped: u64,
     /// How often writing failed.
     pub errors: u64,
+}
+
+impl LogFigures {
+    fn sum<'a>(sinks: impl Iterator<Item = &'a Counts>) -> Self {
+        sinks.fold(Self::default(), |sum, counts| Self {
+            written: sum.written + counts.written.load(Ordering::Relaxed),
+            dropped: sum.dropped + counts.dropped.load(Ordering::Relaxed),
+            errors: sum.errors + counts.errors.load(Ordering::Relaxed),
+        })
+    }
 }
 
 /// Writes the last lines when its thread ends: a `main` that dropped its handle and returns with an error has just logged why.

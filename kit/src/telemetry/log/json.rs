@@ -4,10 +4,8 @@ use serde::ser::{SerializeMap as _, Serializer as _};
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 
+use super::RESERVED;
 use crate::{endpoint::current::Ids, mask::Mask};
-
-/// What every line says by itself.
-const RESERVED: [&str; 8] = ["timestamp", "level", "target", "message", "request_id", "trace_id", "span_id", "method"];
 
 /// Writes an event as one JSON object.
 pub(super) fn write(line: &mut Vec<u8>, event: &tracing::Event<'_>, ids: Option<&Ids>, mask: &Mask) {

@@ -56,6 +56,9 @@ mod style;
 mod text;
 mod time;
 
+/// What every line says by itself. A field of one of these names is written as `field.level`.
+const RESERVED: [&str; 8] = ["timestamp", "level", "target", "message", "request_id", "trace_id", "span_id", "method"];
+
 pub use file::{FileConfig, Rotate};
 pub use handle::{Log, LogFigures};
 
@@ -68,6 +71,7 @@ use style::Style;
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     #[default]
@@ -114,6 +118,11 @@ impl LogConfig {
             return Err(("stdout", why.to_owned()));
         }
         self.file.check()
+    }
+
+    /// What the log hides: for others that are told the same, as [`spans::layer`](super::spans::layer).
+    pub fn secrets(&self) -> Mask {
+        Mask::with_names(&self.mask)
     }
 
     fn checked(&self) -> Result<Arc<Level>, Error> {
@@ -175,7 +184,7 @@ impl LogConfig {
             sinks.push((Style::of_file(self.file.format), Queue::start(Box::new(file)).map_err(no_thread)?));
         }
         let inner = Arc::new(Inner { level: Arc::clone(&level), sinks });
-        let lines = Queued { inner: Arc::clone(&inner), mask: Mask::with_names(&self.mask) };
+        let lines = Queued { inner: Arc::clone(&inner), mask: self.secrets() };
         Ok((lines.with_filter(LiveFilter(level)), Log::new(inner)))
     }
 
@@ -189,7 +198,7 @@ impl LogConfig {
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
         let level = self.checked()?;
-        let lines = Direct { writer, style: Style::of_stdout(self.format), mask: Mask::with_names(&self.mask) };
+        let lines = Direct { writer, style: Style::of_stdout(self.format), mask: self.secrets() };
         Ok(lines.with_filter(LiveFilter(level)))
     }
 
@@ -267,6 +276,24 @@ mod tests {
         let text = logged(LogFormat::Text, || tracing::info!(user = "x\ny", "first\nsecond"));
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains("first\\nsecond") && text.contains("user=x\\ny"), "{text}");
+    }
+
+    #[test]
+    fn a_field_with_a_name_of_the_logs_own_is_told_apart() {
+        let log =
+            || tracing::info!(level = 9, method = "mine", request_id = "forged", span_id = ?"x", ok = true, "said");
+        let text = logged(LogFormat::Text, log);
+        assert!(
+            text.ends_with(
+                ": said field.level=9 field.method=mine field.request_id=forged field.span_id=\"x\" ok=true\n"
+            ),
+            "{text}"
+        );
+        let line: serde_json::Value = serde_json::from_str(&logged(LogFormat::Json, log)).unwrap();
+        assert_eq!(
+            (&line["level"], &line["field.level"], &line["field.method"]),
+            (&"INFO".into(), &9.into(), &"mine".into())
+        );
     }
 
     #[test]

@@ -62,7 +62,8 @@ pub(super) struct Queue {
     handled: Condvar,
     // Locked by the thread; by those who log only after the thread has ended.
     sink: Mutex<Box<dyn Sink>>,
-    pub(super) counts: Counts,
+    // Shared with what shows them, which must not keep the thread.
+    pub(super) counts: Arc<Counts>,
     limit: usize,
 }
 
@@ -95,7 +96,7 @@ impl Queue {
             filled: Condvar::new(),
             handled: Condvar::new(),
             sink: Mutex::new(sink),
-            counts: Counts::default(),
+            counts: Arc::default(),
             limit,
         });
         let of_thread = Arc::clone(&queue);

@@ -1,5 +1,5 @@
 use std::{
-    fmt::{Debug, Write as _},
+    fmt::{Debug, Display, Write as _},
     io::Write as _,
 };
 
@@ -8,6 +8,7 @@ use tracing::{
     field::{Field, Visit},
 };
 
+use super::RESERVED;
 use crate::{endpoint::current::Ids, mask::Mask};
 
 /// Writes an event as one line for people.
@@ -54,32 +55,35 @@ struct Fields<'a> {
     others: String,
 }
 
+impl Fields<'_> {
+    fn add(&mut self, field: &Field, value: impl Display) {
+        // What a field says must not look like what the log says.
+        let prefix = if RESERVED.contains(&field.name()) { "field." } else { "" };
+        let _ = write!(self.others, " {prefix}{}={value}", field.name());
+    }
+}
+
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "message" {
-            self.message.push_str(&self.mask.text(&format!("{value:?}")));
-        } else {
-            let text = format!("{value:?}");
-            let _ = write!(self.others, " {}={}", field.name(), one_line(&self.mask.value(field.name(), &text)));
-        }
+        self.record_str(field, &format!("{value:?}"));
     }
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             self.message.push_str(&self.mask.text(value));
         } else {
-            let _ = write!(self.others, " {}={}", field.name(), one_line(&self.mask.value(field.name(), value)));
+            self.add(field, one_line(&self.mask.value(field.name(), value)));
         }
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
-        let _ = write!(self.others, " {}={value}", field.name());
+        self.add(field, value);
     }
     fn record_u64(&mut self, field: &Field, value: u64) {
-        let _ = write!(self.others, " {}={value}", field.name());
+        self.add(field, value);
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
-        let _ = write!(self.others, " {}={value}", field.name());
+        self.add(field, value);
     }
     fn record_f64(&mut self, field: &Field, value: f64) {
-        let _ = write!(self.others, " {}={value:.3}", field.name());
+        self.add(field, format_args!("{value:.3}"));
     }
 }

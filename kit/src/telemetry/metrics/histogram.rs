@@ -44,6 +44,11 @@ impl Histogram {
         self.record(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
+    /// How many were recorded.
+    pub(super) fn count(&self) -> u64 {
+        self.cells.iter().map(|cell| cell.load(Ordering::Acquire)).sum()
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot<'_> {
         let cells = self.cells.iter().map(|cell| cell.load(Ordering::Acquire)).collect();
         let sum = self.sum.load(Ordering::Relaxed) as f64 / self.layout.quantity.scale();

@@ -141,7 +141,7 @@ impl Metrics {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` when figures of another type have one of the names.
-    pub fn process(&self) -> Result<(), Error> {
+    pub fn observe_process(&self) -> Result<(), Error> {
         let build = [
             ("version", env!("CARGO_PKG_VERSION")),
             ("profile", if cfg!(debug_assertions) { "debug" } else { "release" }),

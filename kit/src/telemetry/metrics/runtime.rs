@@ -9,7 +9,7 @@ impl Metrics {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` when figures of another type have one of the names.
-    pub fn runtime(&self, runtime: &Handle) -> Result<(), Error> {
+    pub fn observe_runtime(&self, runtime: &Handle) -> Result<(), Error> {
         let of = |read: fn(&tokio::runtime::RuntimeMetrics) -> usize| {
             let figures = runtime.metrics();
             move || read(&figures) as f64
@@ -40,7 +40,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn the_runtime_is_seen() {
         let metrics = Metrics::new();
-        metrics.runtime(&tokio::runtime::Handle::current()).unwrap();
+        metrics.observe_runtime(&tokio::runtime::Handle::current()).unwrap();
         let (held, release) = tokio::sync::oneshot::channel::<()>();
         let task = tokio::spawn(release);
         let text = String::from_utf8(metrics.encode(Format::Text).unwrap()).unwrap();

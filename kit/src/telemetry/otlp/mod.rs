@@ -36,6 +36,11 @@ impl Encode for Otlp {
     const CONTENT_TYPE: &'static str = "application/x-protobuf";
     const JOINS: bool = false;
 
+    // The list of OTLP's specification, "Failures": any other status means that the same request would fail again.
+    fn is_retryable(status: http::StatusCode) -> bool {
+        matches!(status.as_u16(), 429 | 502 | 503 | 504)
+    }
+
     fn encode(&self, spans: &[FinishedSpan]) -> Vec<u8> {
         // One process may run several services, each of which is a resource.
         let mut resources: Vec<(&Arc<zipkin::Endpoint>, Vec<Span>)> = Vec::new();

@@ -123,8 +123,8 @@ fn trace_id(ids: &Ids, metadata: &Metadata) -> Option<String> {
     }
     let _ = ids;
     let parent = metadata.get("traceparent").and_then(|value| value.split('-').nth(1));
-    let single = || metadata.get("b3").and_then(|value| value.split('-').next());
-    let id = parent.or_else(|| metadata.get("x-b3-traceid")).or_else(single)?;
-    let well_formed = matches!(id.len(), 16 | 32) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    well_formed.then(|| id.to_owned())
+    let single = metadata.get("b3").and_then(|value| value.split('-').next());
+    let ids = [parent, single, metadata.get("x-b3-traceid")];
+    let well_formed = |id: &&str| matches!(id.len(), 16 | 32) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ids.into_iter().flatten().find(well_formed).map(str::to_owned)
 }

@@ -39,11 +39,22 @@ struct Counts {
     panicked: AtomicU64,
 }
 
+impl Counts {
+    fn read(&self) -> ReportFigures {
+        ReportFigures {
+            reported: self.reported.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            limited: self.limited.load(Ordering::Relaxed),
+            panicked: self.panicked.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// What happened to error reports since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ReportFigures {
-    /// Reports that the reporter was told.
+    /// Reports that were handed to the reporter. One that sends them elsewhere may have lost them.
     pub reported: u64,
     /// Errors that were not reported because the queue was full or closed.
     pub dropped: u64,
@@ -78,13 +89,14 @@ impl ErrorReports {
 
     /// What happened so far.
     pub fn figures(&self) -> ReportFigures {
-        let counts = &self.0.counts;
-        ReportFigures {
-            reported: counts.reported.load(Ordering::Relaxed),
-            dropped: counts.dropped.load(Ordering::Relaxed),
-            limited: counts.limited.load(Ordering::Relaxed),
-            panicked: counts.panicked.load(Ordering::Relaxed),
-        }
+        self.0.counts.read()
+    }
+
+    /// Reads the figures without keeping the reporter.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn reader(&self) -> impl Fn() -> ReportFigures + Clone + Send + Sync + 'static {
+        let counts = Arc::clone(&self.0.counts);
+        move || counts.read()
     }
 
     /// Takes no more errors, waits until those that wait are reported and the thread has ended; at most five seconds, should
@@ -93,9 +105,14 @@ impl ErrorReports {
     /// Cancel-safe: what waits is reported all the same.
     pub async fn close(&self) -> bool {
         drop(self.0.sender.lock().unwrap_or_else(PoisonError::into_inner).take());
+        tokio::time::timeout(STOP, self.ended()).await.is_ok()
+    }
+
+    /// Waits until the thread has ended, without keeping it.
+    pub(crate) fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut ended = self.0.ended.clone();
         // The sender of this channel says nothing; it is dropped when the thread is done.
-        tokio::time::timeout(STOP, async move { while ended.changed().await.is_ok() {} }).await.is_ok()
+        async move { while ended.changed().await.is_ok() {} }
     }
 
     pub(crate) fn send(&self, failure: Failure) {

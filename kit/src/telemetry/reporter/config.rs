@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Which kind of collector spans go to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Destination {
     /// Nowhere: ids travel and stand on log lines, nothing is recorded.
     #[default]

@@ -30,6 +30,7 @@ use std::{
     time::Duration,
 };
 
+use http::StatusCode;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -54,6 +55,11 @@ pub(crate) trait Encode: Send + Sync + 'static {
     const CONTENT_TYPE: &'static str;
     /// Whether server and client share the span of a call.
     const JOINS: bool;
+
+    /// Whether a batch that was answered with this status may be sent again.
+    fn is_retryable(status: StatusCode) -> bool {
+        status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+    }
 
     /// A batch as a body.
     fn encode(&self, spans: &[FinishedSpan]) -> Vec<u8>;
@@ -231,6 +237,13 @@ impl Exporter {
     /// What was counted since the start, for whoever registers metrics and does not own the [`Reporter`].
     pub fn figures(&self) -> ReporterFigures {
         self.counters.figures()
+    }
+
+    /// Reads the figures without keeping the queue.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn reader(&self) -> impl Fn() -> ReporterFigures + Clone + Send + Sync + 'static {
+        let counters = Arc::clone(&self.counters);
+        move || counters.figures()
     }
 }
 

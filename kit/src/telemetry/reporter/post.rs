@@ -44,6 +44,7 @@ pub(super) struct HttpPost {
     uri: Uri,
     headers: HeaderMap,
     target: String,
+    is_retryable: fn(StatusCode) -> bool,
 }
 
 /// The most that is read of an answer: collectors say a word or nothing.
@@ -84,7 +85,7 @@ impl HttpPost {
             tls: tls(config)?,
             ..ClientConfig::default()
         };
-        Ok(Self { sender: connect(&uri, &client)?, uri, headers, target })
+        Ok(Self { sender: connect(&uri, &client)?, uri, headers, target, is_retryable: E::is_retryable })
     }
 }
 
@@ -115,8 +116,7 @@ impl Post for HttpPost {
         let said: String = String::from_utf8_lossy(&said).chars().take(LONGEST_SHOWN).collect();
         let after = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let status = parts.status;
-        let again =
-            status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+        let again = (self.is_retryable)(status);
         Err(Failed { why: format!("HTTP {status} {}", said.trim()), again, after: after.map(Duration::from_secs) })
     }
 
@@ -135,4 +135,51 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+#[cfg(all(feature = "zipkin", feature = "otlp"))]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::telemetry::{otlp::Otlp, reporter::Destination, zipkin::Zipkin};
+
+    /// Whether a collector that answers with this status is asked again.
+    async fn again<E: Encode>(status: u16) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = ReporterConfig::new(Destination::None, format!("http://{}", listener.local_addr().unwrap()));
+        let post = HttpPost::new::<E>(&config).unwrap();
+        let collector = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream
+        };
+        let (answer, _stream) = tokio::join!(post.post(Bytes::new()), collector);
+        answer.unwrap_err().again
+    }
+
+    #[tokio::test]
+    async fn each_format_says_what_is_sent_again() {
+        for (status, zipkin, otlp) in [
+            (400, false, false),
+            (408, true, false),
+            (429, true, true),
+            (500, true, false),
+            (501, true, false),
+            (502, true, true),
+            (503, true, true),
+            (504, true, true),
+        ] {
+            assert_eq!((again::<Zipkin>(status).await, again::<Otlp>(status).await), (zipkin, otlp), "{status}");
+        }
+    }
 }

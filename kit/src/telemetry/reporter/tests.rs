@@ -273,19 +273,35 @@ impl Write for Lines {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_loss_is_logged_when_it_begins_and_when_it_is_over() {
+/// The lines that are logged while spans are recorded so many at a time, each time when all before are out.
+async fn logged(steps: impl IntoIterator<Item = Step>, counts: &[usize]) -> Vec<String> {
     let lines = Lines::default();
     let writer = lines.clone();
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-    let collector = Collector::new([FAIL; 7].into_iter().chain([Step::Take]));
-    let (reporter, tracer) = start(&config(), &collector);
-    record(&tracer, 100);
-    until(&reporter, |figures| figures.queued == 0).await;
-    record(&tracer, 1);
-    until(&reporter, |figures| figures.queued == 0).await;
+    let (reporter, tracer) = start(&config(), &Collector::new(steps));
+    for count in counts {
+        record(&tracer, *count);
+        until(&reporter, |figures| figures.queued == 0).await;
+    }
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    let count = |text: &str| log.lines().filter(|line| line.contains(text)).count();
-    assert_eq!((count("can't be sent"), count("are sent again"), log.lines().count()), (1, 1, 2), "{log}");
+    log.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_is_logged_when_it_begins_and_when_it_is_over() {
+    // Of 100 spans 10 fit; of those the first batch is given up.
+    let log = logged([FAIL; 7].into_iter().chain([Step::Take]), &[100, 1]).await;
+    let [began, over] = &log[..] else { panic!("{log:#?}") };
+    assert!(began.contains("can't be sent") && began.contains("lost=90"), "{began}");
+    assert!(over.contains("are sent again") && over.contains("lost=94"), "{over}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lines_of_a_queue_that_runs_over_count_the_same_spans() {
+    let log = logged([Step::Take], &[100, 1, 30, 1]).await;
+    let [began, over, again, over_again] = &log[..] else { panic!("{log:#?}") };
+    assert!(began.contains("more are recorded") && began.contains("lost=90"), "{began}");
+    assert!(over.contains("no more spans are lost") && over.contains("lost=90"), "{over}");
+    assert!(again.contains("lost=20") && over_again.contains("lost=20"), "{again} {over_again}");
 }

@@ -188,12 +188,13 @@ impl<E: Encode, P: Post> Worker<E, P> {
     }
 }
 
-/// What the log was told: one line when a loss begins and one when it is over.
+/// What the log was told: one line when a loss begins and one when it is over. Both count from the same spans on, those that no
+/// earlier line has told of.
 #[derive(Debug, Default)]
 struct Burst {
-    /// Since when spans can't be sent: the count of what was dropped by then.
+    /// Since when spans can't be sent: the count of what was dropped before the loss.
     unreachable: Option<u64>,
-    /// Since when the queue runs over.
+    /// Since when the queue runs over, counted the same.
     overrun: Option<u64>,
     /// What was dropped when this last looked.
     seen: u64,
@@ -202,32 +203,35 @@ struct Burst {
 impl Burst {
     fn failed(&mut self, target: &str, why: &str, dropped: u64) {
         if self.unreachable.is_none() {
-            self.unreachable = Some(dropped);
-            tracing::warn!(collector = target, error = why, "spans can't be sent; calls go on without");
+            // A queue that runs over is part of it from now on.
+            let before = self.overrun.take().unwrap_or(self.seen);
+            self.unreachable = Some(before);
+            let lost = dropped.saturating_sub(before);
+            tracing::warn!(collector = target, error = why, lost, "spans can't be sent; calls go on without");
         }
     }
 
     fn answered(&mut self, target: &str, dropped: u64) {
         if let Some(before) = self.unreachable.take() {
             self.seen = dropped;
-            tracing::info!(collector = target, lost = dropped - before, "spans are sent again");
+            tracing::info!(collector = target, lost = dropped.saturating_sub(before), "spans are sent again");
         }
     }
 
     fn look(&mut self, dropped: u64) {
-        let more = dropped > self.seen;
-        self.seen = dropped;
+        let before = std::mem::replace(&mut self.seen, dropped);
         if self.unreachable.is_some() {
             return;
         }
-        match (self.overrun, more) {
+        match (self.overrun, dropped > before) {
             (None, true) => {
-                self.overrun = Some(dropped);
-                tracing::warn!(lost = dropped, "spans are lost: more are recorded than the collector takes");
+                self.overrun = Some(before);
+                let lost = dropped - before;
+                tracing::warn!(lost, "spans are lost: more are recorded than the collector takes");
             }
             (Some(before), false) => {
                 self.overrun = None;
-                tracing::info!(lost = dropped - before, "no more spans are lost");
+                tracing::info!(lost = dropped.saturating_sub(before), "no more spans are lost");
             }
             _ => {}
         }

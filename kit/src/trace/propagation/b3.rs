@@ -5,12 +5,10 @@ use zipkin::{SamplingFlags, SpanId, TraceContext};
 use super::{Carrier, Field, Fields, Malformed, Propagation, Remote};
 use crate::trace::ids::{self, Hex};
 
-pub(super) const SINGLE: &str = "b3";
-pub(super) const TRACE_ID: &str = "x-b3-traceid";
-pub(super) const SPAN_ID: &str = "x-b3-spanid";
-pub(super) const PARENT_ID: &str = "x-b3-parentspanid";
-pub(super) const SAMPLED: &str = "x-b3-sampled";
-pub(super) const FLAGS: &str = "x-b3-flags";
+pub(super) use crate::endpoint::trace_headers::{
+    B3 as SINGLE, B3_FLAGS as FLAGS, B3_PARENT_ID as PARENT_ID, B3_SAMPLED as SAMPLED, B3_SPAN_ID as SPAN_ID,
+    B3_TRACE_ID as TRACE_ID,
+};
 
 pub(super) fn extract_single(fields: &Fields<'_>) -> Result<Option<Remote>, Malformed> {
     let Some(text) = fields.b3.read()? else { return Ok(None) };

@@ -2,6 +2,9 @@
 //!
 //! All formats are read; which one is written is configuration ([`Propagation`]). What was there of the other formats is
 //! taken out when one is written, so that no hop sees the ids of an earlier one. Works on any [`Carrier`].
+//!
+//! W3C Trace Context can't leave the decision about recording to the next service. A trace about which nothing was decided is
+//! not written in it.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +12,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use zipkin::{SamplingFlags, TraceContext};
 
-use crate::Metadata;
+use crate::{Metadata, endpoint::trace_headers::ALL as HEADERS};
 
 mod b3;
 mod w3c;
 
 /// A format in which a trace travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Propagation {
     /// `X-B3-TraceId`, `X-B3-SpanId`, ...: what Zipkin's own libraries, Envoy and Istio send unless told otherwise. The
     /// default, because Zipkin is where spans mostly go.
@@ -94,10 +98,6 @@ impl Carrier for BTreeMap<String, String> {
     }
 }
 
-/// The headers of all formats.
-pub(crate) const HEADERS: [&str; 8] =
-    [b3::SINGLE, b3::TRACE_ID, b3::SPAN_ID, b3::PARENT_ID, b3::SAMPLED, b3::FLAGS, w3c::TRACEPARENT, w3c::TRACESTATE];
-
 /// What a carrier has under one name.
 #[derive(Clone, Copy, Default)]
 enum Field<'a> {
@@ -170,6 +170,7 @@ impl<'a> Fields<'a> {
 
 /// What a caller said of its trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Remote {
     /// The ids; `None` when the caller sent a decision alone.
     pub context: Option<TraceContext>,
@@ -183,6 +184,7 @@ pub struct Remote {
 
 /// What is read from a carrier.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Extracted {
     /// What the caller said, when it said something that makes sense.
     pub remote: Option<Remote>,
@@ -190,7 +192,10 @@ pub struct Extracted {
     pub malformed: u32,
 }
 
-/// Reads what a caller said of its trace: in the format that is `first`, or else W3C, B3 in one header, B3 in several.
+type Read<'a> = fn(&Fields<'a>) -> Result<Option<Remote>, Malformed>;
+
+/// Reads what a caller said of its trace: in the format that is `first`, or else in the other one. B3 is one format here: where
+/// its one header and its several headers are both there, the one header holds, as B3's specification has it.
 ///
 /// Never fails: what is malformed is counted and passed over.
 ///
@@ -206,14 +211,9 @@ pub struct Extracted {
 pub fn extract(carrier: &impl Carrier, first: Propagation) -> Extracted {
     let fields = Fields::of(carrier);
     let mut malformed = 0;
-    let others = [Propagation::W3c, Propagation::B3Single, Propagation::B3].into_iter().filter(|other| *other != first);
-    for format in std::iter::once(first).chain(others) {
-        let read = match format {
-            Propagation::W3c => w3c::extract(&fields),
-            Propagation::B3Single => b3::extract_single(&fields),
-            Propagation::B3 => b3::extract_multi(&fields),
-        };
-        match read {
+    let (single, multi, w3c): (Read<'_>, Read<'_>, Read<'_>) = (b3::extract_single, b3::extract_multi, w3c::extract);
+    for read in if first.is_b3() { [single, multi, w3c] } else { [w3c, single, multi] } {
+        match read(&fields) {
             Ok(None) => {}
             Ok(remote) => return Extracted { remote, malformed },
             Err(Malformed) => malformed += 1,
@@ -222,7 +222,7 @@ pub fn extract(carrier: &impl Carrier, first: Propagation) -> Extracted {
     Extracted { remote: None, malformed }
 }
 
-/// Writes a trace in one format, and takes the others out.
+/// Writes a trace in one format, and takes the others out. In W3C one about which nothing was decided is not written.
 pub fn inject(carrier: &mut impl Carrier, context: &TraceContext, state: Option<&str>, format: Propagation) {
     for name in HEADERS {
         carrier.remove(name);

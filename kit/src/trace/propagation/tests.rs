@@ -140,13 +140,25 @@ fn a_header_that_comes_twice_says_nothing() {
 }
 
 #[test]
-fn the_configured_format_wins_then_w3c() {
-    let mut headers = carrier(&[("traceparent", PARENT_SENT), ("b3", &format!("{TRACE}-{SPAN}-1"))]);
+fn the_configured_format_wins_and_b3_is_one() {
+    let other = "463ac35c9f6413ad48485a3953bb6124";
+    let single = ("b3", format!("{TRACE}-{SPAN}-1"));
+    let multi = [("x-b3-traceid", other), ("x-b3-spanid", SPAN), ("x-b3-sampled", "0")];
+    let b3 = [&[(single.0, &*single.1)][..], &multi].concat();
+    let all = carrier(&[&[("traceparent", PARENT_SENT)][..], &b3].concat());
     let format = |headers: &BTreeMap<_, _>, first| extract(headers, first).remote.unwrap().format;
-    assert_eq!(format(&headers, Propagation::B3Single), Propagation::B3Single);
-    assert_eq!(format(&headers, Propagation::B3), Propagation::W3c);
-    headers.remove("traceparent");
-    assert_eq!(format(&headers, Propagation::W3c), Propagation::B3Single);
+    // The one header holds whichever of the two is written here: the specification of B3 has it so.
+    for (first, expected) in [
+        (Propagation::B3, Propagation::B3Single),
+        (Propagation::B3Single, Propagation::B3Single),
+        (Propagation::W3c, Propagation::W3c),
+    ] {
+        assert_eq!(format(&all, first), expected);
+        assert_eq!(format(&carrier(&b3), first), Propagation::B3Single);
+        assert_eq!(format(&carrier(&multi), first), Propagation::B3);
+    }
+    let mixed = carrier(&[&[("traceparent", PARENT_SENT)][..], &multi].concat());
+    assert_eq!(format(&mixed, Propagation::B3Single), Propagation::B3);
 }
 
 #[test]
@@ -216,6 +228,8 @@ fn one_format_is_written_and_the_others_are_gone() {
             context(Some(true), false, true),
             &[("traceparent", "00-80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-01"), ("tracestate", "a=1")],
         ),
+        // A flag of W3C is a decision, so what is not decided is not sent.
+        (Propagation::W3c, context(None, false, true), &[]),
         (
             Propagation::W3c,
             context(Some(false), false, true),
@@ -248,7 +262,8 @@ fn one_format_is_written_and_the_others_are_gone() {
 #[test]
 fn an_id_of_64_bits_is_padded_for_w3c_only() {
     let mut builder = TraceContext::builder();
-    let context = builder.trace_id("a3ce929d0e0e4736".parse().unwrap()).span_id(SPAN.parse().unwrap()).build();
+    builder.trace_id("a3ce929d0e0e4736".parse().unwrap()).span_id(SPAN.parse().unwrap());
+    let context = builder.sampled(false).build();
     let mut map = BTreeMap::new();
     inject(&mut map, &context, None, Propagation::W3c);
     assert_eq!(map["traceparent"], "00-0000000000000000a3ce929d0e0e4736-e457b5a2e4d86bd1-00");
@@ -291,6 +306,10 @@ proptest! {
                 inject(&mut sent, &context, state.as_deref(), format);
                 let again = extract(&sent, format);
                 prop_assert_eq!(again.malformed, 0);
+                if format == Propagation::W3c && context.sampled().is_none() {
+                    prop_assert!(sent.is_empty());
+                    continue;
+                }
                 let remote = again.remote.unwrap();
                 prop_assert_eq!(remote.context.unwrap().span_id(), context.span_id());
                 if format == Propagation::W3c {

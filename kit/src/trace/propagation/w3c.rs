@@ -5,8 +5,7 @@ use zipkin::{SamplingFlags, TraceContext};
 use super::{Carrier, Fields, Malformed, Propagation, Remote};
 use crate::trace::ids::{self, Hex};
 
-pub(super) const TRACEPARENT: &str = "traceparent";
-pub(super) const TRACESTATE: &str = "tracestate";
+pub(super) use crate::endpoint::trace_headers::{TRACEPARENT, TRACESTATE};
 
 /// `00-` and two ids of 32 and 16 digits, each with a `-`, and the flags.
 const LENGTH: usize = 55;
@@ -70,9 +69,11 @@ fn state(values: &[&[u8]]) -> Option<Box<str>> {
 }
 
 pub(super) fn inject(carrier: &mut impl Carrier, context: &TraceContext, state: Option<&str>) {
+    // Its flag is a decision: `00` would switch recording off for everyone behind us.
+    let Some(sampled) = context.sampled() else { return };
     let trace_id = Hex::from(context.trace_id());
     let span_id = Hex::from(context.span_id());
-    let flags = if context.sampled() == Some(true) { "01" } else { "00" };
+    let flags = if sampled { "01" } else { "00" };
     // An id of 64 bits has its place at the end of one of 128.
     carrier.set(TRACEPARENT, &format!("00-{:0>32}-{}-{flags}", trace_id.as_str(), span_id.as_str()));
     if let Some(state) = state {

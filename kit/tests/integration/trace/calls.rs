@@ -83,6 +83,28 @@ async fn a_span_lasts_as_long_as_its_stream() {
 }
 
 #[tokio::test]
+async fn a_stream_over_http_has_the_status_that_its_caller_saw() {
+    for waits in [false, true] {
+        let (tracer, spans) = recording("test");
+        let service = counting(move |_, _| async move {
+            let fail = async move {
+                if waits {
+                    tokio::task::yield_now().await;
+                }
+                Err(Error::not_found("no such number"))
+            };
+            Ok(Streaming::new(futures_util::stream::once(fail)))
+        });
+        let running = Running::serve(&service.with(&Serving(tracer))).await;
+        let answer = soon(request(running.http, "GET", "/v1/count/1", &[], b"")).await;
+        let [span] = soon(spans.wait_for(1)).await.try_into().unwrap();
+        assert_eq!(answer.status, if waits { 200 } else { 404 });
+        assert_eq!(span.tag("http.status_code"), Some(&*answer.status.to_string()));
+        assert_eq!(span.tag("rpc.response.status_code"), Some("NOT_FOUND"));
+    }
+}
+
+#[tokio::test]
 async fn a_call_inside_the_process_is_part_of_the_trace() {
     let (outer, outer_spans) = recording("outer");
     let (inner, inner_spans) = recording("inner");

@@ -20,6 +20,7 @@ const MOST_FILES: usize = 1000;
 /// When a file is put aside beside for its size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Rotate {
     /// When a day (UTC) is over.
     #[default]

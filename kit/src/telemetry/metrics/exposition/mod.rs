@@ -25,6 +25,7 @@ pub(super) use routes::routes;
 
 /// A format in which figures are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// The text format of Prometheus, version 0.0.4: read by everything.
     Text,
