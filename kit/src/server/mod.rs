@@ -39,6 +39,7 @@ use crate::{
         grpc::{GrpcConfig, GrpcService},
         http::{HttpConfig, HttpTransport},
     },
+    validate::Validate as _,
 };
 
 mod admin;
@@ -273,7 +274,11 @@ impl Server {
     /// When a port is taken or an address is none (the error names it), when two services have routes that can't be told
     /// apart, when a check is of a service that is not here, or when certificates can't be used.
     pub async fn bind(self) -> Result<BoundServer, ServeError> {
-        self.config.validate().map_err(ServeError::setup)?;
+        self.config.check("server").map_err(ServeError::setup)?;
+        #[cfg(feature = "debug")]
+        if let Some(debug) = &self.debug {
+            debug.settings_of_port().check("debug").map_err(ServeError::setup)?;
+        }
         if self.ports.is_empty() {
             return Err(ServeError::setup(crate::Error::invalid_argument(
                 "the server has no port: give it one with http, grpc or shared",

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Network, Propagation, Sample};
+use crate::validate::{Validate, Violations};
 
 /// The settings of tracing. Where spans go to is not among them: that is the exporter's.
 ///
@@ -48,14 +49,12 @@ impl Default for TraceConfig {
     }
 }
 
-impl TraceConfig {
-    #[cfg(feature = "config")]
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+impl Validate for TraceConfig {
+    fn validate(&self, report: &mut Violations) {
         /// The tags that the kit itself sets must fit.
         const FEWEST_TAGS: usize = 16;
         if self.max_tags < FEWEST_TAGS {
-            return Err(("max_tags", format!("must be at least {FEWEST_TAGS}, or the kit's own tags are lost")));
+            report.add("max_tags", format!("must be at least {FEWEST_TAGS}, or the kit's own tags are lost"));
         }
-        Ok(())
     }
 }
