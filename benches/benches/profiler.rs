@@ -9,7 +9,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use benches::{Failure, client::find_by_kit, measure::is_test, must, proto::bench::ShelfClient, serve};
-use kit::{client::Channel, debug::Profiles, server::Server};
+use kit::{
+    client::Channel,
+    debug::{Debug, DebugConfig},
+    server::Server,
+};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -26,8 +30,11 @@ const TURN: Duration = Duration::from_millis(400);
 async fn main() -> Result<(), Failure> {
     let endpoints = serve::standard();
     let server = Server::new().http("127.0.0.1:0").grpc("127.0.0.1:0").service(&endpoints);
-    let server = server.routes(Profiles::new().routes("/debug")).bind().await?;
-    let (Some(http), Some(grpc)) = (server.http_addr(), server.grpc_addr()) else { return Err("no port".into()) };
+    let config = DebugConfig { addr: SocketAddr::from(([127, 0, 0, 1], 0)), charts: false, ..DebugConfig::default() };
+    let server = server.debug(Debug::new("profiler").config(&config)).bind().await?;
+    let (Some(debug), Some(grpc)) = (server.admin_addr("debug"), server.grpc_addr()) else {
+        return Err("no port".into());
+    };
     tokio::spawn(server.run(std::future::pending()));
     let client = ShelfClient::new(&Channel::new(&format!("grpc://{grpc}"))?);
 
@@ -44,9 +51,9 @@ async fn main() -> Result<(), Failure> {
         // Which comes first changes, so that what warms up falls on both alike.
         let (without, with) = if pair % 2 == 0 {
             let without = time_of(&client, count).await;
-            (without, profiled(http, &client, count).await?)
+            (without, profiled(debug, &client, count).await?)
         } else {
-            let with = profiled(http, &client, count).await?;
+            let with = profiled(debug, &client, count).await?;
             (time_of(&client, count).await, with)
         };
         ratios.push(with / without);
@@ -60,21 +67,21 @@ async fn main() -> Result<(), Failure> {
 }
 
 /// Calls while a profile runs, which ends when its client goes away.
-async fn profiled(http: SocketAddr, client: &ShelfClient, count: u64) -> Result<f64, Failure> {
-    let mut recording = TcpStream::connect(http).await?;
-    recording.write_all(b"GET /debug/pprof/profile?seconds=300&hz=99 HTTP/1.1\r\nhost: bench\r\n\r\n").await?;
-    wait_for(http, "is being recorded:").await?;
+async fn profiled(debug: SocketAddr, client: &ShelfClient, count: u64) -> Result<f64, Failure> {
+    let mut recording = TcpStream::connect(debug).await?;
+    recording.write_all(b"GET /debug/pprof/profile?seconds=300&hz=99 HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
+    wait_for(debug, "is being recorded:").await?;
     let time = time_of(client, count).await;
     drop(recording);
-    wait_for(http, "Nothing is being recorded").await?;
+    wait_for(debug, "Nothing is being recorded").await?;
     Ok(time)
 }
 
 /// Waits until the index page says so, and then until the profiler has done what it does at its start and its end.
-async fn wait_for(http: SocketAddr, state: &str) -> Result<(), Failure> {
+async fn wait_for(debug: SocketAddr, state: &str) -> Result<(), Failure> {
     loop {
-        let mut stream = TcpStream::connect(http).await?;
-        stream.write_all(b"GET /debug/pprof/ HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").await?;
+        let mut stream = TcpStream::connect(debug).await?;
+        stream.write_all(b"GET /debug/pprof/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
         let mut page = String::new();
         stream.read_to_string(&mut page).await?;
         if page.contains(state) {

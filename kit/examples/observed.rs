@@ -43,7 +43,8 @@ impl Greeter for Polite {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // With the feature `config`, a section `telemetry:` of the service's own settings.
     let config = InstrumentsConfig::default();
-    let log = LogConfig::default().init_with(spans::layer(tracing::Level::INFO))?;
+    let log = LogConfig::default();
+    let log = log.init_with(spans::layer(tracing::Level::INFO, log.secrets()))?;
     let instruments = Instruments::builder("greeter", &config).version(env!("CARGO_PKG_VERSION")).log(&log).start()?;
 
     let stack = StandardStack::default().watched_by(&instruments.telemetry());

@@ -17,7 +17,11 @@ use std::{
 };
 
 use kit::{
-    Context, Error, client::Channel, debug::Profiles, middleware::StandardStack, server::Server,
+    Context, Error,
+    client::Channel,
+    debug::{Debug, DebugConfig},
+    middleware::StandardStack,
+    server::Server,
     telemetry::log::LogConfig,
 };
 use tokio::{
@@ -145,7 +149,7 @@ enum Answer {
 /// The length of an answer, which must be a good one.
 async fn get(address: SocketAddr, path: &str) -> Result<Answer, Failure> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: soak\r\nconnection: close\r\n\r\n").as_bytes()).await?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     if answer.starts_with(b"HTTP/1.1 200 ") {
@@ -164,15 +168,16 @@ async fn main() -> Result<ExitCode, Failure> {
         None => 600,
     };
     LogConfig { level: "warn".to_owned(), ..LogConfig::default() }.init()?;
-    let profiles = Profiles::new();
     let endpoints = GreeterEndpoints::new(Busy).with(&StandardStack::default());
     let server = Server::new().http("127.0.0.1:0").grpc("127.0.0.1:0").service(&endpoints);
-    let server = server.routes(profiles.routes("/debug")).bind().await?;
-    let (Some(http), Some(grpc)) = (server.http_addr(), server.grpc_addr()) else { return Err("no port".into()) };
+    let config = DebugConfig { addr: SocketAddr::from(([127, 0, 0, 1], 0)), charts: false, ..DebugConfig::default() };
+    let server = server.debug(Debug::new("soak").config(&config)).bind().await?;
+    let addresses = (server.http_addr(), server.grpc_addr(), server.admin_addr("debug"));
+    let (Some(http), Some(grpc), Some(debug)) = addresses else { return Err("no port".into()) };
     let stopping = CancellationToken::new();
     let served = tokio::spawn(server.run(stopping.clone().cancelled_owned()));
 
-    println!("{seconds} s of full load on {http} and {grpc}, with profiles at http://{http}/debug/pprof/");
+    println!("{seconds} s of full load on {http} and {grpc}, with profiles at http://{debug}/debug/pprof/");
     let (counts, stop, since) = (Arc::new(Counts::default()), CancellationToken::new(), Instant::now());
     let mut running = JoinSet::new();
     for (url, is_http) in [(format!("grpc://{grpc}"), false), (format!("http://{http}"), true)] {
@@ -181,8 +186,8 @@ async fn main() -> Result<ExitCode, Failure> {
             running.spawn(call(client.clone(), Arc::clone(&counts), is_http, stop.clone()));
         }
     }
-    running.spawn(profile(http, &RECORDED, Arc::clone(&counts), stop.clone()));
-    running.spawn(profile(http, &DUMPED, Arc::clone(&counts), stop.clone()));
+    running.spawn(profile(debug, &RECORDED, Arc::clone(&counts), stop.clone()));
+    running.spawn(profile(debug, &DUMPED, Arc::clone(&counts), stop.clone()));
 
     let end = since + Duration::from_secs(seconds);
     while Instant::now() < end {
@@ -193,7 +198,6 @@ async fn main() -> Result<ExitCode, Failure> {
     while let Some(ended) = running.join_next().await {
         ended?;
     }
-    profiles.stop();
     stopping.cancel();
     served.await??;
     println!("{}", if counts.is_good() { "good: nothing failed" } else { "NOT GOOD: see above" });

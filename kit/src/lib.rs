@@ -27,6 +27,7 @@
 //! | all of these for a service, in two lines | `instruments` (feature `instruments`) |
 //! | the command line of a service | `cli` (feature `cli`) |
 //! | settings from a file and the environment | `config` (feature `config`) |
+//! | what settings are checked by | [`validate`] |
 //! | one database by its URL | `sql` (feature `sql`) |
 //! | answers that are kept for a while, in memory or in Redis | `cache` (features `cache`, `redis`) |
 //!
@@ -66,6 +67,7 @@ pub mod telemetry;
 pub mod trace;
 #[cfg(any(feature = "grpc", feature = "http"))]
 pub mod transport;
+pub mod validate;
 
 #[doc(inline)]
 pub use endpoint::{

@@ -114,6 +114,7 @@ impl Default for WatchConfig {
 impl Validate for Config {
     fn validate(&self, report: &mut Violations) {
         report.section("database", &self.database);
+        report.section("standard", &self.standard);
         report.section("server", &self.server);
         report.section("http", &self.http);
         report.section("grpc", &self.grpc);

@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{CacheError, Memory, Store};
+use crate::validate::{Validate, Violations};
 
 /// A minute: how long an answer may be old when a change of it was not told.
 const TTL: Duration = Duration::from_secs(60);
@@ -33,11 +34,12 @@ const REST: Duration = Duration::from_secs(1);
 /// configuration masks it where it prints).
 ///
 /// ```
-/// use kit::cache::CacheConfig;
+/// use kit::{cache::CacheConfig, validate::Validate as _};
 ///
 /// let config = CacheConfig { url: "redis://:pa55@localhost:6379/1".to_owned(), ..CacheConfig::default() };
 /// assert!(!format!("{config:?}").contains("pa55"));
-/// assert_eq!(CacheConfig { url: "disk:".to_owned(), ..config }.check().unwrap_err().0, "url");
+/// let error = CacheConfig { url: "disk:".to_owned(), ..config }.check("cache").unwrap_err();
+/// assert!(error.message().starts_with("cache.url must be"));
 /// ```
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -92,36 +94,6 @@ impl CacheConfig {
         }
     }
 
-    /// Whether the settings can work; otherwise the key and what is wrong.
-    pub fn check(&self) -> Result<(), (&'static str, String)> {
-        if !matches!(self.url.as_str(), "off" | "memory:") {
-            self.open_redis().map_err(|why| ("url", why))?;
-            if self.prefix.is_empty() {
-                return Err(("prefix", "is empty, but others may use the same Redis: the default is kit:".to_owned()));
-            }
-        }
-        let zero = |key, default| Err((key, format!("is 0, in which nothing can be done: the default is {default}")));
-        if self.ttl.is_zero() {
-            return Err(("ttl", "is 0, which keeps nothing: say url: off for that".to_owned()));
-        }
-        if !(0.0..=MOST_JITTER).contains(&self.jitter) {
-            return Err(("jitter", format!("is {}, must be from 0 to {MOST_JITTER}", self.jitter)));
-        }
-        if self.max_bytes == 0 {
-            return zero("max_bytes", "67108864");
-        }
-        if self.max_value_bytes == 0 {
-            return zero("max_value_bytes", "1048576");
-        }
-        if self.timeout.is_zero() {
-            return zero("timeout", "250ms");
-        }
-        if self.rest.is_zero() {
-            return Err(("rest", "is 0: every call would wait for a Redis that is away; the default is 1s".to_owned()));
-        }
-        Ok(())
-    }
-
     #[cfg(feature = "redis")]
     fn open_redis(&self) -> Result<Store, String> {
         super::Redis::open(self).map(Store::Redis)
@@ -133,6 +105,31 @@ impl CacheConfig {
             true => "names a Redis: build kit with the feature redis".to_owned(),
             false => "must be memory: or off".to_owned(),
         })
+    }
+}
+
+impl Validate for CacheConfig {
+    fn validate(&self, report: &mut Violations) {
+        if !matches!(self.url.as_str(), "off" | "memory:") {
+            if let Err(why) = self.open_redis() {
+                report.add("url", why);
+            }
+            let why = "is empty, but others may use the same Redis: the default is kit:";
+            report.require(!self.prefix.is_empty(), "prefix", why);
+        }
+        report.require(!self.ttl.is_zero(), "ttl", "is 0, which keeps nothing: say url: off for that");
+        if !(0.0..=MOST_JITTER).contains(&self.jitter) {
+            report.add("jitter", format!("is {}, must be from 0 to {MOST_JITTER}", self.jitter));
+        }
+        for (key, zero, default) in [
+            ("max_bytes", self.max_bytes == 0, "67108864"),
+            ("max_value_bytes", self.max_value_bytes == 0, "1048576"),
+            ("timeout", self.timeout.is_zero(), "250ms"),
+        ] {
+            report.require(!zero, key, format!("is 0, in which nothing can be done: the default is {default}"));
+        }
+        let why = "is 0: every call would wait for a Redis that is away; the default is 1s";
+        report.require(!self.rest.is_zero(), "rest", why);
     }
 }
 
@@ -164,10 +161,8 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_are_named() {
-        CacheConfig::default().check().unwrap();
-        CacheConfig { url: "off".to_owned(), ..CacheConfig::default() }.check().unwrap();
-        let wrong =
-            |yaml: serde_json::Value| serde_json::from_value::<CacheConfig>(yaml).unwrap().check().unwrap_err().0;
+        CacheConfig::default().check("cache").unwrap();
+        CacheConfig { url: "off".to_owned(), ..CacheConfig::default() }.check("cache").unwrap();
         for (key, value) in [
             ("url", serde_json::json!("memcached://h")),
             ("ttl", serde_json::json!("0s")),
@@ -178,7 +173,9 @@ mod tests {
             ("timeout", serde_json::json!("0s")),
             ("rest", serde_json::json!("0s")),
         ] {
-            assert_eq!(wrong(serde_json::json!({ key: value })), key);
+            let config: CacheConfig = serde_json::from_value(serde_json::json!({ key: value })).unwrap();
+            let error = config.check("cache").unwrap_err();
+            assert!(error.message().starts_with(&format!("cache.{key} ")), "{error}");
         }
         serde_json::from_str::<CacheConfig>(r#"{"tttl":"1s"}"#).unwrap_err();
     }
@@ -196,14 +193,16 @@ mod tests {
             ("", "memory:"),
         ] {
             let config = CacheConfig { url: url.to_owned(), ..CacheConfig::default() };
-            let (key, message) = config.check().unwrap_err();
-            assert_eq!(key, "url");
+            let error = config.check("cache").unwrap_err();
+            let message = error.message();
+            assert!(message.starts_with("cache.url "), "{message}");
             assert!(message.contains(says) && !message.contains("secret"), "{url}: {message}");
             assert!(!format!("{config:?}").contains("secret"), "{config:?}");
         }
         let config = CacheConfig { url: "redis://a:secret@host:7000/2".to_owned(), ..CacheConfig::default() };
-        config.check().unwrap();
+        config.check("cache").unwrap();
         assert!(format!("{config:?}").contains("redis://host:7000/2"), "{config:?}");
-        assert_eq!(CacheConfig { prefix: String::new(), ..config }.check().unwrap_err().0, "prefix");
+        let error = CacheConfig { prefix: String::new(), ..config }.check("cache").unwrap_err();
+        assert!(error.message().starts_with("cache.prefix "), "{error}");
     }
 }

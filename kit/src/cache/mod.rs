@@ -68,6 +68,9 @@ pub use store::Store;
 
 /// Bytes by key, each with a time to live.
 ///
+/// A store of your own says how it fetches, saves, deletes and so on; what follows from those is there.
+/// [`Cached`] uses [`fetch`](Self::fetch), [`save_if`](Self::save_if) and [`save`](Self::save).
+///
 /// Every method may be called from many tasks at once. A time to live of more than a year is taken for a year.
 ///
 /// Each method fails with [`CacheError::is_unavailable`] when the store cannot be reached now; what is in memory never fails.
@@ -75,8 +78,10 @@ pub use store::Store;
 /// # Cancel safety
 /// Dropping the future of any method leaves a key as it was or as the method leaves it, never half.
 pub trait Cache: Send + Sync + 'static {
-    /// Whether there is a value.
-    fn contains(&self, key: &str) -> impl Future<Output = Result<bool, CacheError>> + Send;
+    /// Whether there is a value. By itself it [fetches](Self::fetch) the value.
+    fn contains(&self, key: &str) -> impl Future<Output = Result<bool, CacheError>> + Send {
+        async move { Ok(self.fetch(key).await?.is_some()) }
+    }
 
     /// Removes the value; says whether there was one.
     ///
@@ -90,8 +95,17 @@ pub trait Cache: Send + Sync + 'static {
     /// The value, if there is one.
     fn fetch(&self, key: &str) -> impl Future<Output = Result<Option<Bytes>, CacheError>> + Send;
 
-    /// The values of all these keys in their order, by one command.
-    fn fetch_many(&self, keys: &[&str]) -> impl Future<Output = Result<Vec<Option<Bytes>>, CacheError>> + Send;
+    /// The values of all these keys in their order. By itself it [fetches](Self::fetch) one after the other; a store that can
+    /// do it by one command does.
+    fn fetch_many(&self, keys: &[&str]) -> impl Future<Output = Result<Vec<Option<Bytes>>, CacheError>> + Send {
+        async move {
+            let mut values = Vec::with_capacity(keys.len());
+            for key in keys {
+                values.push(self.fetch(key).await?);
+            }
+            Ok(values)
+        }
+    }
 
     /// Removes all values: for operators and tests.
     fn flush(&self) -> impl Future<Output = Result<(), CacheError>> + Send;

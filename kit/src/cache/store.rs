@@ -9,7 +9,10 @@ use super::Redis;
 use super::{Cache, CacheError, Memory};
 
 /// One of the stores, chosen at run time: what [`CacheConfig::open`](super::CacheConfig::open) makes. Clones share it.
+///
+/// There may be more of them: which there are depends on the features of `kit`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Store {
     /// Keeps nothing: every answer is loaded.
     Off,

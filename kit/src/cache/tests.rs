@@ -56,10 +56,6 @@ impl Fake {
 }
 
 impl Cache for Fake {
-    async fn contains(&self, key: &str) -> Result<bool, CacheError> {
-        self.there()?.contains(key).await
-    }
-
     async fn delete(&self, key: &str) -> Result<bool, CacheError> {
         self.there()?.delete(key).await
     }
@@ -71,10 +67,6 @@ impl Cache for Fake {
     async fn fetch(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
         self.0.fetched.fetch_add(1, Ordering::Relaxed);
         self.there()?.fetch(key).await
-    }
-
-    async fn fetch_many(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, CacheError> {
-        self.there()?.fetch_many(keys).await
     }
 
     async fn flush(&self) -> Result<(), CacheError> {
@@ -372,4 +364,17 @@ async fn without_a_store_every_call_loads_and_still_only_one_at_a_time() {
     assert!(futures_util::poll!(follower.as_mut()).is_pending());
     leader.abort();
     assert_eq!(follower.await.unwrap(), "3");
+}
+
+#[tokio::test]
+async fn a_store_that_only_fetches_can_tell_what_follows_from_it() {
+    let store = Fake::new();
+    store.save("a", Bytes::from_static(b"1"), TTL).await.unwrap();
+    assert_eq!((store.contains("a").await.unwrap(), store.contains("b").await.unwrap()), (true, false));
+    let values = store.fetch_many(&["b", "a", "a"]).await.unwrap();
+    assert_eq!(values, [None, Some(Bytes::from_static(b"1")), Some(Bytes::from_static(b"1"))]);
+    assert!(store.fetch_many(&[]).await.unwrap().is_empty());
+    store.away(true);
+    assert!(store.contains("a").await.unwrap_err().is_unavailable());
+    assert!(store.fetch_many(&["a"]).await.unwrap_err().is_unavailable());
 }

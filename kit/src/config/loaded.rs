@@ -4,16 +4,18 @@ use std::fmt;
 
 use super::error::{Origin, one_line};
 use super::tree::{Node, Value};
-use crate::mask::urls;
+use crate::mask::{MASK, Mask};
 
 /// Beyond this column the origins are not lined up any more.
 const WIDEST: usize = 60;
 
 /// A configuration, and for each of its values where it came from.
 ///
-/// `Display` and `Debug` list all values, one a line, with their origin; secrets and the passwords
-/// of URLs are masked. So a flag like `--print-config` is `println!("{loaded}")`. (`Debug` of the
-/// `config` itself masks only each [`Secret`](super::Secret).)
+/// `Display` and `Debug` list all values, one a line, with their origin. Masked are: each
+/// [`Secret`](super::Secret), what has a key that says it is secret and all below it (`password`,
+/// `api_key`, `tokens.ann`, by the usual names of [`Mask`]; `true`, `false` and `null` are shown),
+/// and the passwords of URLs. So a flag like `--print-config` is `println!("{loaded}")`. (`Debug` of
+/// the `config` itself masks only each [`Secret`](super::Secret).)
 ///
 /// ```
 /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
@@ -123,39 +125,45 @@ impl fmt::Display for Setting {
 /// Lists the values of `actual`, each with its origin in `merged`.
 pub(super) fn settings(actual: &Node, default: &Node, merged: &Node) -> Vec<Setting> {
     let mut settings = Vec::new();
-    list(actual, Some(default), merged, "", &merged.origin, &mut settings);
+    let mask = Mask::default();
+    let mut lister = Lister { merged, mask: &mask, settings: &mut settings };
+    lister.list(actual, Some(default), "", false, &merged.origin);
     settings
 }
 
-fn list(
-    actual: &Node,
-    default: Option<&Node>,
-    merged: &Node,
-    key: &str,
-    section: &Origin,
-    settings: &mut Vec<Setting>,
-) {
-    let origin = merged.origin_of(key);
-    match &actual.value {
-        Value::Map(entries) if !entries.is_empty() => {
-            let section = if origin == Origin::Default { section } else { &origin };
-            for entry in entries {
-                let default = default.and_then(|default| default.get(&entry.key));
-                let key = match key {
-                    "" => entry.key.clone(),
-                    key => format!("{key}.{}", entry.key),
-                };
-                list(&entry.node, default, merged, &key, section, settings);
+/// What is the same for all values of a configuration.
+struct Lister<'a> {
+    merged: &'a Node,
+    mask: &'a Mask,
+    settings: &'a mut Vec<Setting>,
+}
+
+impl Lister<'_> {
+    /// Lists a value and those below it; all of them are `hidden` when a key above says so.
+    fn list(&mut self, actual: &Node, default: Option<&Node>, key: &str, hidden: bool, section: &Origin) {
+        let origin = self.merged.origin_of(key);
+        match &actual.value {
+            Value::Map(entries) if !entries.is_empty() => {
+                let section = if origin == Origin::Default { section } else { &origin };
+                for entry in entries {
+                    let default = default.and_then(|default| default.get(&entry.key));
+                    let hidden = hidden || self.mask.hides(&entry.key);
+                    let key = match key {
+                        "" => entry.key.clone(),
+                        key => format!("{key}.{}", entry.key),
+                    };
+                    self.list(&entry.node, default, &key, hidden, section);
+                }
             }
-        }
-        _ if key.is_empty() => {}
-        _ => {
-            // It was set, yet not under its own name: by an alias. The section is the best that can
-            // be said.
-            let changed = default.is_none_or(|default| !same(default, actual));
-            let origin = if changed && origin == Origin::Default { section.clone() } else { origin };
-            let (key, value) = (key.to_owned(), render(actual));
-            settings.push(Setting { key, value, origin });
+            _ if key.is_empty() => {}
+            _ => {
+                // It was set, yet not under its own name: by an alias. The section is the best that
+                // can be said.
+                let changed = default.is_none_or(|default| !same(default, actual));
+                let origin = if changed && origin == Origin::Default { section.clone() } else { origin };
+                let (key, value) = (key.to_owned(), render(actual, hidden, self.mask));
+                self.settings.push(Setting { key, value, origin });
+            }
         }
     }
 }
@@ -179,21 +187,24 @@ pub(super) fn same(left: &Node, right: &Node) -> bool {
     }
 }
 
-/// The value as JSON on one line, masked.
-fn render(node: &Node) -> String {
+/// The value as JSON on one line, masked: all of it when its key is `hidden`.
+fn render(node: &Node, hidden: bool, mask: &Mask) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
         Value::Bool(value, _) => value.to_string(),
+        Value::Seq(items) if items.is_empty() => "[]".to_owned(),
+        Value::Map(entries) if entries.is_empty() => "{}".to_owned(),
+        _ if hidden => quote(MASK),
         Value::Int(_, text) | Value::Float(_, text) => text.clone(),
-        Value::Str(text) => quote(&urls(text)),
-        Value::Text(text) => quote(&urls(&text.text)),
+        Value::Str(text) => quote(&mask.text(text)),
+        Value::Text(text) => quote(&mask.text(&text.text)),
         Value::Seq(items) => {
-            let items: Vec<String> = items.iter().map(render).collect();
+            let items: Vec<String> = items.iter().map(|item| render(item, false, mask)).collect();
             format!("[{}]", items.join(", "))
         }
         Value::Map(entries) => {
-            let entry = |(key, node): (&str, &Node)| format!("{}: {}", quote(key), render(node));
-            let entries: Vec<String> = entries.iter().map(|e| entry((&e.key, &e.node))).collect();
+            let entry = |key: &str, node: &Node| format!("{}: {}", quote(key), render(node, mask.hides(key), mask));
+            let entries: Vec<String> = entries.iter().map(|e| entry(&e.key, &e.node)).collect();
             format!("{{{}}}", entries.join(", "))
         }
     }

@@ -16,7 +16,7 @@ use super::names::{self, Names};
 use super::parse;
 use super::read::{name_of, read};
 use super::tree::{Node, Text, Value};
-use super::validate::{Validate, Violations};
+use crate::validate::{Validate, Violations};
 
 /// Loads a configuration from its sources; see the [module](super) for their order and for how
 /// values are read.

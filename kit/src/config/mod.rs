@@ -109,14 +109,12 @@ mod loader;
 mod names;
 mod parse;
 mod read;
-mod sections;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod validate;
 
 pub use crate::mask::Secret;
+pub use crate::validate::{Validate, Violations};
 pub use error::{ConfigError, Origin, Problem};
 pub use loaded::{Loaded, Setting};
 pub use loader::Loader;
-pub use validate::{Validate, Violations};

@@ -1,10 +1,11 @@
 //! Answers of the debug port, and in which form they are wanted.
 
 use axum::{body::Body, response::Response};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use percent_encoding::percent_decode_str;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::Refusal;
 use crate::Error;
 
 /// How an answer is written.
@@ -27,7 +28,7 @@ impl Form {
         Ok(Self::accepted(headers).unwrap_or(otherwise))
     }
 
-    fn accepted(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
         let accepts = |media: &str| {
             let mut all = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
             all.any(|value| value.to_ascii_lowercase().contains(media))
@@ -48,25 +49,27 @@ impl Form {
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads the parameters. One that the page does not know is mostly a misspelt one.
+    /// Reads the parameters. One that the page does not know is mostly a misspelt one, and of one that is there twice nobody
+    /// knows which is meant: a default in its place would be the wrong answer.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` that names the parameter.
     pub(super) fn read(uri: &Uri, known: &[&str]) -> Result<Self, Error> {
         let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-        let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let pairs: Vec<_> = pairs.map(|(name, value)| (decode(name), decode(value))).collect();
-        match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            Some((name, _)) if known.is_empty() => {
-                Err(Error::invalid_argument(format!("unknown parameter {name:?}: there is none here")))
+        let mut read: Vec<(String, String)> = Vec::new();
+        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name), decode(value));
+            if !known.contains(&name.as_str()) {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(Error::invalid_argument(format!("unknown parameter {name:?}; there are: {known}")));
             }
-            Some((name, _)) => {
-                let known = known.join(", ");
-                Err(Error::invalid_argument(format!("unknown parameter {name:?}: there is {known}")))
+            if read.iter().any(|(before, _)| *before == name) {
+                return Err(Error::invalid_argument(format!("the parameter {name} is there twice")));
             }
-            None => Ok(Self(pairs)),
+            read.push((name, value));
         }
+        Ok(Self(read))
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
@@ -93,25 +96,9 @@ pub(super) fn json(value: &Value) -> Response {
     with_type("application/json", format!("{value:#}\n"))
 }
 
-/// An error: as `google.rpc.Status` for whom asks for JSON, as a line of text otherwise.
-pub(super) fn refuse(headers: &HeaderMap, error: &Error) -> Response {
-    let status = StatusCode::from_u16(error.code().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    refuse_with(headers, status, error)
-}
-
-/// The same with another status than that of the code.
-pub(super) fn refuse_with(headers: &HeaderMap, status: StatusCode, error: &Error) -> Response {
-    let mut response = match Form::accepted(headers) {
-        Some(Form::Json) => json(&json!({ "code": error.code() as i32, "message": error.message() })),
-        _ => text(format!("{}\n", error.message())),
-    };
-    *response.status_mut() = status;
-    response
-}
-
 /// Either answer.
-pub(super) fn either(parts: &Parts, answer: Result<Response, Error>) -> Response {
-    answer.unwrap_or_else(|error| refuse(&parts.headers, &error))
+pub(super) fn either(headers: &HeaderMap, answer: Result<Response, impl Into<Refusal>>) -> Response {
+    answer.unwrap_or_else(|refusal| refusal.into().respond(headers))
 }
 
 #[cfg(test)]
@@ -139,5 +126,13 @@ mod tests {
     fn parameters_are_decoded() {
         let query = Query::read(&Uri::from_static("/?for=1h+30m&a=%C3%A9%ff&&b"), &["for", "a", "b"]).unwrap();
         assert_eq!((query.get("for"), query.get("a"), query.get("b")), (Some("1h 30m"), Some("é\u{fffd}"), Some("")));
+    }
+
+    #[test]
+    fn a_parameter_that_is_there_twice_is_refused() {
+        let error = Query::read(&Uri::from_static("/?a=1&b=2&%61=3"), &["a", "b"]).unwrap_err();
+        assert_eq!(error.message(), "the parameter a is there twice");
+        let error = Query::read(&Uri::from_static("/?c"), &["a", "b"]).unwrap_err();
+        assert_eq!(error.message(), "unknown parameter \"c\"; there are: a, b");
     }
 }

@@ -2,16 +2,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::validate::{Validate, Violations};
 
 /// The settings of the debug port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DebugConfig {
-    /// Whether there is a debug port. Read by `main`, which leaves the port away. Default: true.
+    /// Whether there is a debug port. Read by [`Server::debug`](crate::server::Server::debug), which leaves the port away
+    /// otherwise; [`Debug::start`](super::Debug::start) does not read it. Default: true.
     pub enabled: bool,
-    /// Where it listens. Default: 127.0.0.1:5003, which only this machine reaches: whoever reaches the port sees settings and
-    /// profiles, and may change the log level.
+    /// Where it listens; for [`Server::debug`](crate::server::Server::debug) too. Default: 127.0.0.1:5003, which only this
+    /// machine reaches: whoever reaches the port sees settings and profiles, and may change the log level.
     pub addr: SocketAddr,
     /// Whether figures are taken every second for the charts. Default: true.
     pub charts: bool,
@@ -26,23 +27,15 @@ impl Default for DebugConfig {
     }
 }
 
-impl DebugConfig {
-    /// Refuses names that no request could have.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` that names the setting.
-    pub fn validate(&self) -> Result<(), Error> {
-        self.check().map_err(|(key, message)| Error::invalid_argument(format!("debug.{key} {message}")))
-    }
-
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+/// Refuses names that no request could have.
+impl Validate for DebugConfig {
+    fn validate(&self, report: &mut Violations) {
         let is_name = |host: &str| {
             let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             !host.is_empty() && host.bytes().all(known)
         };
-        match self.hosts.iter().find(|host| !is_name(host)) {
-            Some(host) => Err(("hosts", format!("has {host:?}: give names alone, such as details.internal"))),
-            None => Ok(()),
+        if let Some(host) = self.hosts.iter().find(|host| !is_name(host)) {
+            report.add("hosts", format!("has {host:?}: give names alone, such as details.internal"));
         }
     }
 }
@@ -55,7 +48,7 @@ mod tests {
     fn only_this_machine_reaches_the_port_by_default() {
         let config = DebugConfig::default();
         assert!(config.addr.ip().is_loopback());
-        config.validate().unwrap();
+        config.check("debug").unwrap();
     }
 
     #[test]
@@ -63,7 +56,7 @@ mod tests {
         for host in ["", "http://details", "details:5003", "a b", "a/b", "*.internal"] {
             let config =
                 DebugConfig { hosts: vec!["fine.internal".to_owned(), host.to_owned()], ..DebugConfig::default() };
-            let message = config.validate().unwrap_err().message().to_owned();
+            let message = config.check("debug").unwrap_err().message().to_owned();
             assert!(message.starts_with("debug.hosts has ") && message.contains(&format!("{host:?}")), "{message}");
         }
         serde_json::from_str::<DebugConfig>(r#"{"host":["a"]}"#).unwrap_err();

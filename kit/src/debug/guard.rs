@@ -13,7 +13,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts, uri::Authority};
 
-use super::{DebugConfig, answer};
+use super::{DebugConfig, Refusal};
 use crate::Error;
 
 /// Scripts and styles come from this port alone; nothing may show its pages inside of others.
@@ -27,7 +27,7 @@ pub(super) async fn guard(State(config): State<Arc<DebugConfig>>, request: Reque
     let (parts, body) = request.into_parts();
     let mut response = match check(&parts, &config.hosts) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(error) => answer::refuse(&parts.headers, &error),
+        Err(error) => Refusal::from(error).respond(&parts.headers),
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -48,7 +48,7 @@ fn check(request: &Parts, hosts: &[String]) -> Result<(), Error> {
             "the debug port is not called {host}: use localhost or an IP address, or add the name to debug.hosts"
         )));
     }
-    let text = |name: &str| request.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let text = |name: &str| text(request, name);
     let reads = matches!(request.method, Method::GET | Method::HEAD);
     if let (false, Some(origin)) = (reads, text("origin")) {
         let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
@@ -65,6 +65,23 @@ fn check(request: &Parts, hosts: &[String]) -> Result<(), Error> {
         Some(_) if followed => Ok(()),
         Some(_) => Err(elsewhere()),
     }
+}
+
+/// Refuses to begin what costs the process something, such as a profile, for the link of another site: whoever follows it does
+/// not know what it begins.
+#[cfg(feature = "pprof")]
+pub(super) fn check_own(request: &Parts) -> Result<(), Error> {
+    match text(request, "sec-fetch-site") {
+        None | Some("same-origin" | "none") => Ok(()),
+        Some(_) => Err(Error::permission_denied(
+            "a link on a page of another origin leads here, and recordings are not begun by those: open the address itself",
+        )),
+    }
+}
+
+/// The value of a header; empty when it is no text.
+fn text<'a>(request: &'a Parts, name: &str) -> Option<&'a str> {
+    request.headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
 fn elsewhere() -> Error {

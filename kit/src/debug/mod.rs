@@ -57,16 +57,18 @@ pub mod heap;
 mod pages;
 #[cfg(feature = "pprof")]
 mod pprof;
+mod refusal;
 mod runtime;
 mod sources;
 mod stack;
 
-pub use charts::{FiguresSource, MethodSample, Unit};
-use charts::{FromMetrics, Gauges, Sampler};
+pub use charts::Unit;
+use charts::{FiguresSource, FromMetrics, Gauges, Sampler};
 pub use config::DebugConfig;
 use pages::Shared;
 #[cfg(feature = "pprof")]
-pub use pprof::Profiles;
+use pprof::Profiles;
+use refusal::Refusal;
 pub use sources::{ConfigEntry, LogControl};
 
 /// What is to be seen on the debug port of a service; made ready by [`Debug::start`].
@@ -110,7 +112,7 @@ impl Debug {
         self
     }
 
-    /// Sets who may ask, and whether there are charts.
+    /// Sets where the port is, who may ask, and whether there are charts.
     pub fn config(mut self, config: &DebugConfig) -> Self {
         self.config = config.clone();
         self
@@ -124,12 +126,7 @@ impl Debug {
     /// Draws the methods that are counted there.
     pub fn metrics(mut self, metrics: &Metrics) -> Self {
         self.metrics = Some(metrics.clone());
-        self.figures(FromMetrics::new(metrics.clone()))
-    }
-
-    /// Draws what another source tells of, beside the methods of [`Debug::metrics`].
-    pub fn figures(mut self, source: impl FiguresSource) -> Self {
-        self.sources.push(Box::new(source));
+        self.sources.push(Box::new(FromMetrics::new(metrics.clone())));
         self
     }
 
@@ -146,7 +143,8 @@ impl Debug {
     }
 
     /// Draws a chart of figures of the program's own: of its allocator, of a queue. `read` is asked once a second, on a thread
-    /// of the runtime: it must not wait for anything. What is not known is `f64::NAN`.
+    /// of the runtime: it must not wait for anything. What is not known is `f64::NAN`. A title that is there already gets a
+    /// number.
     ///
     /// There are 32 lines in all, six of them the kit's own; what is too much is not drawn.
     pub fn gauges<const N: usize>(
@@ -157,7 +155,7 @@ impl Debug {
         read: impl Fn() -> [f64; N] + Send + Sync + 'static,
     ) -> Self {
         let read = Box::new(move || read().to_vec());
-        self.gauges.push(Gauges { title, unit, names: names.to_vec(), read });
+        self.gauges.push(Gauges::new(title, &self.gauges, unit, names.to_vec(), read));
         self
     }
 
@@ -179,7 +177,10 @@ impl Debug {
         self
     }
 
-    /// Starts to take figures, by a task that ends with the [`DebugPort`].
+    /// Starts to take figures, by a task that ends with the [`DebugPort`], for a program that serves the pages itself.
+    /// [`Server::debug`](crate::server::Server::debug) does this and more; here [`DebugConfig::enabled`] and
+    /// [`DebugConfig::addr`] are not read: whether there is a port, and where, is said by whoever serves
+    /// [`DebugPort::routes`].
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
@@ -223,7 +224,7 @@ impl Debug {
             shared,
             self.config,
             #[cfg(feature = "pprof")]
-            profiles.routes("/debug"),
+            pprof::routes(profiles.clone()),
         );
         DebugPort {
             routes,
@@ -284,4 +285,14 @@ impl fmt::Debug for DebugPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DebugPort").finish_non_exhaustive()
     }
+}
+
+/// The examples in `docs/` compile.
+#[cfg(all(doctest, feature = "config", feature = "heap"))]
+mod documents {
+    #[doc = include_str!("../../../docs/debug.md")]
+    struct DebugPort;
+
+    #[doc = include_str!("../../../docs/profiles.md")]
+    struct Profiles;
 }

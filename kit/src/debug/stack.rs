@@ -1,6 +1,9 @@
 //! What stands around each method.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use serde_json::{Value, json};
 
@@ -64,7 +67,7 @@ impl MethodStack {
     pub(super) fn to_json(&self) -> Value {
         let layer = |layer: &LayerInfo| {
             let mut object = json!({ "name": layer.name(), "settings": layer.settings() });
-            if let (Some(state), Some(object)) = (layer.state(), object.as_object_mut()) {
+            if let (Some(state), Some(object)) = (state(layer), object.as_object_mut()) {
                 object.insert("state".to_owned(), state);
             }
             object
@@ -76,12 +79,17 @@ impl MethodStack {
     }
 }
 
+/// What a layer says of its state now; null should its code panic, so that the others are still shown.
+pub(super) fn state(layer: &LayerInfo) -> Option<Value> {
+    catch_unwind(AssertUnwindSafe(|| layer.state())).unwrap_or(Some(Value::Null))
+}
+
 /// What the layers that have a state say of it now.
 pub(super) fn states(stacks: &[MethodStack]) -> Value {
     let mut states = Vec::new();
     for stack in stacks {
         for layer in &stack.layers {
-            let Some(state) = layer.state() else { continue };
+            let Some(state) = state(layer) else { continue };
             let label = label(&state).map(str::to_owned);
             states.push(json!({
                 "side": side_name(stack.side), "service": stack.service, "method": stack.method, "layer": layer.name(),

@@ -13,6 +13,7 @@ use crate::{
     task::Tasks,
     telemetry::{Telemetry, log::Log, metrics::Metrics, reporter::Reporter},
     trace::Tracer,
+    validate::Validate as _,
 };
 
 /// Starts [`Instruments`].
@@ -63,7 +64,7 @@ impl InstrumentsBuilder {
     /// `RESOURCE_EXHAUSTED` when there can be no more threads.
     pub fn start(self) -> Result<Instruments, Error> {
         let Self { name, version, address, config, log, settings } = self;
-        config.validate()?;
+        config.check("")?;
         let runtime = Handle::try_current().map_err(|error| {
             Error::failed_precondition(format!(
                 "the instruments of {name} need a Tokio runtime: start them inside of one"

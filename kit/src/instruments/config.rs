@@ -3,7 +3,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error,
     debug::DebugConfig,
     telemetry::{
         metrics::MetricsConfig,
@@ -11,6 +10,7 @@ use crate::{
         reporter::{Destination, ReporterConfig},
     },
     trace::TraceConfig,
+    validate::{Validate, Violations},
 };
 
 /// The port after that of the debug pages: [`DebugConfig`] has 5003 by default.
@@ -71,23 +71,15 @@ impl InstrumentsConfig {
             ..Self::default()
         }
     }
+}
 
-    /// Refuses settings that can't be used.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` that names the setting, such as `spans.url`.
-    pub fn validate(&self) -> Result<(), Error> {
-        let sections = [
-            ("metrics", self.metrics.check()),
-            ("trace", self.trace.check()),
-            ("spans", self.spans.check()),
-            ("reports", self.reports.check()),
-            ("debug", self.debug.check()),
-        ];
-        for (section, checked) in sections {
-            checked.map_err(|(key, why)| Error::invalid_argument(format!("{section}.{key} {why}")))?;
-        }
-        Ok(())
+impl Validate for InstrumentsConfig {
+    fn validate(&self, report: &mut Violations) {
+        report.section("metrics", &self.metrics);
+        report.section("trace", &self.trace);
+        report.section("spans", &self.spans);
+        report.section("reports", &self.reports);
+        report.section("debug", &self.debug);
     }
 }
 
@@ -111,12 +103,12 @@ mod tests {
     #[test]
     fn the_defaults_can_be_used_and_only_this_machine_reaches_the_ports() {
         let config = InstrumentsConfig::default();
-        config.validate().unwrap();
+        config.check("").unwrap();
         let metrics = config.metrics_addr.unwrap();
         assert!(metrics.ip().is_loopback() && config.debug.addr.ip().is_loopback());
         assert_ne!(metrics, config.debug.addr);
         assert_eq!(InstrumentsConfig::new(config.debug.addr.port(), metrics.port()), config);
-        InstrumentsConfig::silent().validate().unwrap();
+        InstrumentsConfig::silent().check("").unwrap();
     }
 
     #[test]
@@ -124,11 +116,10 @@ mod tests {
         let wrong = |change: fn(&mut InstrumentsConfig)| {
             let mut config = InstrumentsConfig::default();
             change(&mut config);
-            config.validate().unwrap_err().message().to_owned()
+            config.check("").unwrap_err().message().to_owned()
         };
         for (message, key) in [
             (wrong(|config| config.metrics.buckets.clear()), "metrics.buckets is empty"),
-            (wrong(|config| config.trace.max_tags = 1), "trace.max_tags must be"),
             (wrong(|config| config.spans.url = "zipkin".to_owned()), "spans.url (not a URL)"),
             (wrong(|config| config.reports.queue = 0), "reports.queue must be"),
             (wrong(|config| config.debug.hosts.push("a b".to_owned())), "debug.hosts has \"a b\""),

@@ -15,6 +15,7 @@ use crate::{
         timeout::{TimeoutConfig, TimeoutLayer},
     },
     telemetry::Telemetry,
+    validate::{Validate, Violations},
 };
 
 /// The settings of the standard chain.
@@ -23,6 +24,12 @@ use crate::{
 pub struct StandardConfig {
     /// How long calls may take.
     pub timeout: TimeoutConfig,
+}
+
+impl Validate for StandardConfig {
+    fn validate(&self, report: &mut Violations) {
+        report.section("timeout", &self.timeout);
+    }
 }
 
 /// The chain that stands around every method of a service, or of a client, unless its author says otherwise.

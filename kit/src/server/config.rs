@@ -3,7 +3,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::HealthConfig;
-use crate::{Error, duration};
+use crate::{
+    duration,
+    validate::{Validate, Violations},
+};
 
 /// Limits and times of connections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,16 +66,9 @@ impl Default for ServerConfig {
     }
 }
 
-impl ServerConfig {
-    /// Refuses settings with which nothing could be served.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` that names the setting.
-    pub fn validate(&self) -> Result<(), Error> {
-        self.check().map_err(|(key, message)| Error::invalid_argument(format!("server.{key} {message}")))
-    }
-
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+/// Refuses settings with which nothing could be served.
+impl Validate for ServerConfig {
+    fn validate(&self, report: &mut Violations) {
         let zeros = [
             ("max_connections", self.max_connections == 0),
             ("max_concurrent_streams", self.max_concurrent_streams == 0),
@@ -82,9 +78,9 @@ impl ServerConfig {
             ("keep_alive", self.keep_alive.is_zero()),
             ("max_connection_age", self.max_connection_age.is_some_and(|age| age.is_zero())),
         ];
-        match zeros.into_iter().find(|(_, zero)| *zero) {
-            Some((name, _)) => Err((name, "is zero: nothing could be served".to_owned())),
-            None => self.health.check(),
+        for (key, zero) in zeros {
+            report.require(!zero, key, "is zero: nothing could be served");
         }
+        report.section("health", &self.health);
     }
 }

@@ -40,6 +40,7 @@ use crate::{
         grpc::{GrpcConfig, GrpcService},
         http::{HttpConfig, HttpTransport},
     },
+    validate::Validate as _,
 };
 
 mod admin;
@@ -286,7 +287,11 @@ impl Server {
     /// apart, when two admin ports have one name, when a check is of a service that is not here, or when certificates can't be
     /// used.
     pub async fn bind(self) -> Result<BoundServer, ServeError> {
-        self.config.validate().map_err(ServeError::setup)?;
+        self.config.check("server").map_err(ServeError::setup)?;
+        #[cfg(feature = "debug")]
+        if let Some(debug) = &self.debug {
+            debug.settings_of_port().check("debug").map_err(ServeError::setup)?;
+        }
         if self.ports.is_empty() {
             return Err(ServeError::setup(crate::Error::invalid_argument(
                 "the server has no port: give it one with http, grpc or shared",

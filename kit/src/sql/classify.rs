@@ -79,10 +79,13 @@ fn classify_sqlite(error: &SqliteError) -> (Kind, &'static str) {
         // busy, locked, cannot open
         5 | 6 | 14 => (Kind::Unavailable, COME_BACK),
         8 => (Kind::ReadOnly, MAKE_WRITABLE),
-        // SQLite has no code of its own for a missing table or column
-        1 if error.message().starts_with("no such table") || error.message().contains("no column") => {
-            (Kind::Internal, MIGRATE)
-        }
+        1 if is_schema_missing(error.message()) => (Kind::Internal, MIGRATE),
         _ => (Kind::Internal, REPORT),
     }
+}
+
+/// SQLite has no code of its own for a missing table or column: the text says it, in another way to `INSERT` than to `SELECT`.
+fn is_schema_missing(message: &str) -> bool {
+    ["no such table", "no such column"].iter().any(|beginning| message.starts_with(beginning))
+        || message.contains("has no column named")
 }

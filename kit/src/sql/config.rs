@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::address::{Options, redact};
-use crate::config::{Validate, Violations};
+use crate::validate::{Validate, Violations};
 
 /// Ten connections: the default of the pool library, and well below the 100 to 151 sessions that PostgreSQL and MySQL
 /// servers admit as installed, so that several processes fit.
@@ -20,14 +20,13 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// ([`Loaded`](crate::config::Loaded) masks it where it prints).
 ///
 /// ```
-/// use kit::{config::{Validate, Violations}, sql::DatabaseConfig};
+/// use kit::{sql::DatabaseConfig, validate::Validate as _};
 ///
-/// let mut report = Violations::default();
-/// DatabaseConfig::new("sqlite://data/books.db").validate(&mut report);
-/// assert!(report.is_empty());
+/// DatabaseConfig::new("sqlite://data/books.db").check("database")?;
 ///
-/// DatabaseConfig::new("books").validate(&mut report);
-/// assert_eq!(report.iter().next().map(|(key, _)| key), Some("url"));
+/// let error = DatabaseConfig::new("books").check("database").unwrap_err();
+/// assert!(error.message().starts_with("database.url "));
+/// # Ok::<(), kit::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

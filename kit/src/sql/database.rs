@@ -14,7 +14,7 @@ use super::{
     DatabaseConfig, Schema, SqlError,
     address::{Options, redact},
 };
-use crate::config::{Validate as _, Violations};
+use crate::validate::{Validate as _, Violations};
 
 pub(super) const CONNECT: &str = "connect";
 const MIGRATE: &str = "migrate the schema";
@@ -45,6 +45,8 @@ macro_rules! on_pool {
 }
 
 /// The connections of a [`Database`], of the server's own type.
+///
+/// All there are: [`on_pool!`](crate::on_pool) has an arm for each. Another server would be a new major version.
 #[derive(Debug, Clone)]
 pub enum Pool {
     /// A SQLite file, or a database in memory.

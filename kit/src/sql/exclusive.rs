@@ -40,6 +40,8 @@ macro_rules! on_exclusive {
 
 /// A connection that alone may change the schema or enter sample rows: see [`Database::exclusive`]. Dropped before
 /// [`Exclusive::finish`], it gives the lock back and, except for what MySQL commits by itself, undoes its work.
+///
+/// All there are: [`on_exclusive!`](crate::on_exclusive) has an arm for each. Another server would be a new major version.
 #[derive(Debug)]
 pub enum Exclusive {
     /// A transaction that holds the write lock of the file.

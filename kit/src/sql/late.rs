@@ -3,10 +3,12 @@
 use std::{
     fmt,
     future::Future,
+    panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -116,7 +118,9 @@ where
     let mut pause = FIRST_PAUSE;
     loop {
         sleep(pause).await;
-        let result = connect().await;
+        // Should it panic, that was one attempt: the next may pass, and nobody else makes it.
+        let attempt = AssertUnwindSafe(async { connect().await }).catch_unwind();
+        let result = attempt.await.unwrap_or_else(|_| Err(SqlError::internal("the attempt to connect panicked")));
         let Some(state) = state.upgrade() else { return };
         match result {
             Ok(repository) => {
@@ -207,6 +211,24 @@ mod tests {
         assert_eq!((begins.recv().await, begins.recv().await), (Some("first"), Some("second")));
         drop(late);
         assert!(begins.recv().await.is_none(), "the attempt, and what makes them, are gone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_panics_is_not_the_last() {
+        let attempts = AtomicU32::new(0);
+        let late = Late::connect(move || {
+            let attempt = attempts.fetch_add(1, Ordering::Relaxed);
+            assert_ne!(attempt, 1, "before there is a future");
+            async move {
+                assert_ne!(attempt, 2, "in the future");
+                if attempt == 0 { Err(SqlError::unavailable("away")) } else { Ok(attempt) }
+            }
+        })
+        .await
+        .unwrap();
+        sleep(FIRST_PAUSE + Duration::from_millis(1)).await;
+        assert_eq!(late.get().unwrap_err().to_string(), "the attempt to connect panicked");
+        assert_eq!(late.available().await, &3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -147,6 +147,21 @@ async fn a_schema_that_is_missing_or_old_is_noticed(url: String) {
 }
 
 #[tokio::test]
+async fn who_misses_a_table_or_a_column_is_told_to_migrate() {
+    let database = connect("sqlite::memory:".to_owned()).await.unwrap();
+    for wrong in [
+        "SELECT meaning FROM kit_words",
+        "SELECT word FROM kit_sentences",
+        "INSERT INTO kit_words (meaning) VALUES ('x')",
+        "UPDATE kit_words SET meaning = 'x'",
+    ] {
+        let run = on_pool!(database, pool => sqlx::query(wrong).execute(pool).await.map(|_| ()));
+        let error = run.map_err(database.failed("ask")).unwrap_err();
+        assert!(format!("{error} {error:?}").contains("database.migrate: true"), "{wrong}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_a_database_is_no_passing_trouble() {
     let folder = Folder::new();
     let file = folder.path("letter.db");

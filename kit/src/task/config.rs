@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::validate::{Validate, Violations};
+
 /// The settings of background tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,12 +17,8 @@ impl Default for TasksConfig {
     }
 }
 
-#[cfg(feature = "config")]
-impl TasksConfig {
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.max_running == 0 {
-            return Err(("max_running", "is 0: no task could run".to_owned()));
-        }
-        Ok(())
+impl Validate for TasksConfig {
+    fn validate(&self, report: &mut Violations) {
+        report.require(self.max_running > 0, "max_running", "is 0: no task could run");
     }
 }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Network, Propagation, Sample};
+use crate::validate::{Validate, Violations};
 
 /// The settings of tracing. Where spans go to is not among them: that is the exporter's.
 ///
@@ -46,4 +47,9 @@ impl Default for TraceConfig {
             max_tags: LIMIT,
         }
     }
+}
+
+impl Validate for TraceConfig {
+    /// Its types let nothing wrong in.
+    fn validate(&self, _: &mut Violations) {}
 }

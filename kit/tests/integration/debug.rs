@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use kit::debug::{Debug, DebugConfig};
+use kit::{
+    Endpoint, LayerInfo, Middleware, Payload,
+    debug::{Debug, DebugConfig, Unit},
+};
 use serde_json::{Value, json};
 
 use crate::{
     debug_port::{FakeLog, Port, background, everything},
-    support::soon,
+    support::{room, soon},
 };
 
 #[tokio::test]
@@ -88,6 +91,7 @@ async fn profiles_are_there_by_themselves_and_guarded_as_all_else() {
         assert_eq!(policies.len(), 1, "{policies:?}");
         let policy = &policies[0].1;
         assert!(policy.starts_with("default-src 'none'"), "{policy}");
+        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{policy}");
         for source in ["style-src", "script-src"] {
             let own = policy.contains(&format!("{source} 'unsafe-inline'"));
             assert_eq!(own, inside.contains(&source), "{path}: {policy}");
@@ -97,6 +101,70 @@ async fn profiles_are_there_by_themselves_and_guarded_as_all_else() {
     let refused = port.get("/debug/flamegraph?format=png").await;
     assert_eq!(refused.status, 400);
     assert!(!refused.header("content-security-policy").unwrap().contains("unsafe"));
+}
+
+/// Who follows a link, or asks whether a page is there, does not mean to begin a recording of five minutes.
+#[tokio::test]
+async fn a_recording_is_begun_by_nobody_who_does_not_mean_it() {
+    let port = Port::start(Debug::new("bare")).await;
+    let link = ["sec-fetch-site: cross-site", "sec-fetch-mode: navigate", "sec-fetch-dest: document"];
+    for path in ["/debug/pprof/profile?seconds=300", "/debug/pprof/trace?seconds=60", "/debug/flamegraph?seconds=300"] {
+        let followed = port.send("GET", path, &link, "").await;
+        assert_eq!(followed.status, 403, "{path}");
+        assert!(followed.text().contains("another origin"), "{path}: {}", followed.text());
+        let head = port.send("HEAD", path, &[], "").await;
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+    }
+    assert_eq!(port.send("GET", "/debug/pprof/", &link, "").await.status, 200, "a page may be linked to");
+    assert!(port.get("/debug/pprof/").await.text().contains("Nothing is being recorded"));
+}
+
+#[tokio::test]
+async fn profiles_and_pages_refuse_alike() {
+    let port = Port::start(Debug::new("bare")).await;
+    for path in ["/debug/pprof/profile", "/debug/pprof/heap", "/debug/flamegraph", "/debug/stack"] {
+        for (query, says) in [("x=1", "unknown parameter \"x\""), ("format=a&format=b", "")] {
+            let path = format!("{path}?{query}");
+            let line = port.get(&path).await;
+            assert_eq!((line.status, line.header("content-type")), (400, Some("text/plain; charset=utf-8")), "{path}");
+            let json = port.send("GET", &path, &["accept: application/json"], "").await;
+            assert_eq!((json.status, &json.json()["code"]), (400, &json!(3)), "{path}");
+            assert_eq!(line.text().trim_end(), json.json()["message"], "{path}");
+            assert!(line.text().contains(says), "{path}: {}", line.text());
+        }
+    }
+}
+
+/// What the program says of itself is its own code, which may be broken when the port is needed most.
+#[tokio::test]
+async fn a_gauge_or_a_layer_that_panics_is_left_out_and_the_page_is_answered() {
+    struct Broken;
+
+    impl Middleware for Broken {
+        fn apply<Req: Payload, Res: Payload>(&self, endpoint: Endpoint<Req, Res>) -> Endpoint<Req, Res> {
+            let info = LayerInfo::new("broken", json!({})).with_state(|| panic!("this layer is broken"));
+            endpoint.wrap([info], |inner| inner)
+        }
+    }
+
+    let debug = everything(&FakeLog::default())
+        .service(&room().with(&Broken))
+        .gauges("Buffers", Unit::Count, ["a"], || panic!("this gauge is broken"))
+        .gauges("Buffers", Unit::Count, ["a"], || [7.0]);
+    let port = Port::start(debug).await;
+    let gauges = port.get("/debug/vars").await.json()["gauges"].clone();
+    assert_eq!((&gauges["Buffers 2"], &gauges["Buffers 3"]), (&json!({ "a": null }), &json!({ "a": 7.0 })));
+    assert_eq!(gauges["Buffers"]["used"], 1024.0);
+
+    let stack = port.json("/debug/stack").await;
+    let layers = |method: &Value| method["layers"].as_array().unwrap().clone();
+    let all: Vec<Value> = stack["methods"].as_array().unwrap().iter().flat_map(layers).collect();
+    let of = |name: &str| all.iter().find(|layer| layer["name"] == name).unwrap();
+    assert_eq!((&of("broken")["state"], &of("breaker")["state"]["state"]), (&Value::Null, &json!("open")));
+    assert!(port.page("/debug/stack").await.contains("<h4>broken</h4>"));
+
+    let states = port.json("/debug/charts/data").await["states"].clone();
+    assert!(states.as_array().unwrap().iter().any(|state| state["layer"] == "breaker"), "{states}");
 }
 
 #[tokio::test]
@@ -132,6 +200,7 @@ async fn settings_are_shown_with_their_source_and_without_secrets() {
             { "key": "greeting", "value": "<b>hello</b>", "origin": "app.yaml:1" },
             { "key": "database.url", "value": "mysql://root:***@db/books", "origin": "app.yaml:3" },
             { "key": "database.password", "value": "***", "origin": "env APP_DATABASE_PASSWORD" },
+            { "key": "database.api_key", "value": "***", "origin": "app.yaml:4" },
         ])
     );
     let page = port.page("/debug/config").await;

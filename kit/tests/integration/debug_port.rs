@@ -147,6 +147,7 @@ struct Settings {
 struct Database {
     url: String,
     password: Secret,
+    api_key: String,
 }
 
 /// Tasks of which one runs, one has panicked and one was refused.
@@ -167,7 +168,7 @@ pub(crate) async fn background() -> Tasks {
 /// A debug port that has everything, and tasks of which none was started.
 pub(crate) fn everything(log: &FakeLog) -> Debug {
     let loaded = Loader::new("APP")
-        .text("app.yaml", "greeting: <b>hello</b>\ndatabase:\n  url: mysql://root:pa55@db/books\n")
+        .text("app.yaml", "greeting: <b>hello</b>\ndatabase:\n  url: mysql://root:pa55@db/books\n  api_key: pa55\n")
         .env([("APP_DATABASE_PASSWORD", "pa55")])
         .load::<Settings>()
         .unwrap();

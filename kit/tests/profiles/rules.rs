@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     chat::proto::chat::{Chat as _, ChatClient},
     support::{Running, get, line, room, soon},
-    work::Work,
+    work::{Work, debug},
 };
 
 const LONG: [&str; 3] = ["pprof/profile?seconds=300", "flamegraph?seconds=300", "pprof/trace?seconds=60"];
@@ -31,8 +31,8 @@ async fn long(work: &Work, path: &str) -> TcpStream {
 async fn a_second_recording_is_told_how_long_the_first_takes() {
     let work = Work::start().await;
     // Another debug port of the process, as BookInfo has it, shares the rule: there is one signal for both.
-    let other =
-        Running::start(Server::new().service(&room()).routes(kit::debug::Profiles::new().routes("/debug"))).await;
+    let other = debug();
+    let other = Running::start(Server::new().service(&room()).routes(other.routes())).await;
     let running = long(&work, LONG[0]).await;
     for port in [work.server.http, other.http] {
         for path in ["pprof/profile?seconds=1", "flamegraph?seconds=1", "pprof/trace?seconds=1"] {
@@ -60,11 +60,11 @@ async fn a_client_that_goes_away_ends_its_recording() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_ends_what_is_recorded_and_refuses_more() {
     for path in LONG {
-        let work = Work::under_load().await;
+        let mut work = Work::under_load().await;
         let address = work.server.http;
         let asked = tokio::spawn(async move { get(address, &format!("/debug/{path}")).await });
         work.recording().await;
-        work.profiles.stop();
+        work.stop_debug().await;
         let answer = soon(asked).await.unwrap();
         // What was gathered so far. A machine that is very busy may not write it within the second that a stop waits: then the
         // answer is 503, or breaks off when its head is out.
@@ -80,8 +80,8 @@ async fn a_stop_ends_what_is_recorded_and_refuses_more() {
 async fn a_server_that_is_gone_records_nothing() {
     let work = Work::start().await;
     let config = ServerConfig { drain_timeout: Duration::from_millis(50), ..ServerConfig::default() };
-    let routes = kit::debug::Profiles::new().routes("/debug");
-    let server = Running::start(Server::new().config(config).service(&room()).routes(routes)).await;
+    let debug = debug();
+    let server = Running::start(Server::new().config(config).service(&room()).routes(debug.routes())).await;
     let asked = tokio::spawn(get_or_nothing(server.http));
     work.recording().await;
     let cut = soon(server.stopped()).await.unwrap_err();

@@ -2,7 +2,12 @@
 
 use std::{hint::black_box, time::Duration};
 
-use kit::{Context, Error, client::Channel, debug::Profiles, server::Server};
+use kit::{
+    Context, Error,
+    client::Channel,
+    debug::{Debug, DebugConfig, DebugPort},
+    server::Server,
+};
 use tokio::{
     sync::{Mutex, MutexGuard},
     task::JoinSet,
@@ -48,10 +53,16 @@ async fn busy(_: Context, said: Line) -> Result<Line, Error> {
     Ok(line(&format!("{} {}", said.text, burn_cycles())))
 }
 
+/// A debug port to be served with a service. The name is what the requests of tests say.
+pub(crate) fn debug() -> DebugPort {
+    let config = DebugConfig { charts: false, hosts: vec!["test".to_owned()], ..DebugConfig::default() };
+    Debug::new("work").config(&config).start()
+}
+
 /// The service, and those who keep it busy.
 pub(crate) struct Work {
     pub(crate) server: Running,
-    pub(crate) profiles: Profiles,
+    debug: Option<DebugPort>,
     callers: JoinSet<()>,
     // The last to go: one recording runs at a time in a process, and a test must not meet that of another.
     _alone: MutexGuard<'static, ()>,
@@ -61,11 +72,11 @@ impl Work {
     pub(crate) async fn start() -> Self {
         static ALONE: Mutex<()> = Mutex::const_new(());
         let alone = ALONE.lock().await;
-        let profiles = Profiles::new();
-        let server = Running::start(Server::new().service(&saying(busy)).routes(profiles.routes("/debug"))).await;
+        let debug = debug();
+        let server = Running::start(Server::new().service(&saying(busy)).routes(debug.routes())).await;
         // What the test before has dropped ends on another thread.
         idle(&server).await;
-        Self { server, profiles, callers: JoinSet::new(), _alone: alone }
+        Self { server, debug: Some(debug), callers: JoinSet::new(), _alone: alone }
     }
 
     /// The same with calls one after the other.
@@ -78,6 +89,11 @@ impl Work {
             }
         });
         work
+    }
+
+    /// Stops the debug port, as a server does that begins to stop.
+    pub(crate) async fn stop_debug(&mut self) {
+        self.debug.take().unwrap().stop().await;
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -1,5 +1,7 @@
 //! Which source wins, how values are read, and what is printed.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::config::{Origin, Setting};
 
@@ -242,4 +244,43 @@ peers = []                                          # default"#;
 fn long_comments_are_fine() {
     let comment = "  # why\n".repeat(500);
     assert_eq!(load(yaml(&format!("{comment}database:\n{comment}  url: x\n{comment}"))).config.database.url, "x");
+}
+
+/// What is a plain string or number is as secret as a [`Secret`] when its key says so.
+#[test]
+fn a_key_that_says_that_its_value_is_secret_hides_it() {
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Plain {
+        user: String,
+        password: String,
+        has_password: bool,
+        api_key: Option<String>,
+        pass: u32,
+        tokens: BTreeMap<String, String>,
+        peers: Vec<BTreeMap<String, String>>,
+        secrets: Vec<String>,
+        old_secrets: Vec<String>,
+    }
+
+    let text = "user: ann\npassword: s3cret\nhas_password: true\npass: 734\ntokens: {ann: s3cret}\n\
+                peers: [{name: b, client-secret: s3cret}]\nsecrets: [s3cret]\n";
+    let loaded = yaml(text).load::<Plain>().unwrap();
+    let values: Vec<_> = loaded.settings().iter().map(|setting| (setting.key(), setting.value())).collect();
+    let hidden = r#""***""#;
+    assert_eq!(
+        values,
+        [
+            ("user", r#""ann""#),
+            ("password", hidden),
+            ("has_password", "true"),
+            ("api_key", "null"),
+            ("pass", hidden),
+            ("tokens.ann", hidden),
+            ("peers", r#"[{"client-secret": "***", "name": "b"}]"#),
+            ("secrets", hidden),
+            ("old_secrets", "[]"),
+        ]
+    );
+    assert!(!format!("{loaded} {loaded:?}").contains("s3cret") && !loaded.print().contains("734"));
 }

@@ -5,19 +5,17 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::{
-    history::{History, side},
-    ring::{POINTS, Ring},
+    history::{Columns, side},
+    ring::POINTS,
 };
 use crate::{debug::stack::side_name, telemetry::metrics::Side};
 
 const COLUMNS: [&str; super::history::OF_METHOD] = ["calls", "errors", "active", "p50", "p90", "p99"];
 
 /// What a page asks for and is told beside the figures.
-pub(in crate::debug) struct About<'a> {
+pub(in crate::debug) struct About {
     /// Which start of the process it is: the numbers of moments begin anew.
-    pub(in crate::debug) boot: &'a str,
-    /// The last moment that the page has.
-    pub(in crate::debug) since: u64,
+    pub(in crate::debug) boot: String,
     /// Seconds since the start of the process and since 1970, now.
     pub(in crate::debug) uptime: f64,
     pub(in crate::debug) now: f64,
@@ -25,55 +23,54 @@ pub(in crate::debug) struct About<'a> {
     pub(in crate::debug) states: Value,
 }
 
-/// Writes what came after a moment.
-pub(in crate::debug) fn write(history: &History, about: &About<'_>) -> String {
-    let moments = history.moments(about.since);
-    let points = moments.clone().count();
-    let mut json = String::with_capacity(512 + points * (8 + history.slots.len() * 24));
-    let (boot, seq, from) = (Value::from(about.boot), history.moment, moments.start());
+/// Writes the values of some moments. A long history takes some dozen milliseconds: not for a thread that others wait for.
+pub(in crate::debug) fn write(columns: &Columns, about: &About) -> String {
+    let points = columns.times.len();
+    let mut json = String::with_capacity(512 + points * (8 + columns.methods.len() * 24));
+    let (boot, seq, from) = (Value::from(about.boot.as_str()), columns.last, columns.first);
     // Writing to a string does not fail.
     let _ = write!(json, r#"{{"boot":{boot},"seq":{seq},"from":{from},"points":{POINTS},"step":1"#);
     let _ = write!(json, r#","uptime":{:.3},"now":{:.3}"#, about.uptime, about.now);
     json.push_str(r#","t":["#);
-    for moment in moments.clone() {
-        let _ = write!(json, "{:.3},", history.time(moment));
+    for time in &columns.times {
+        let _ = write!(json, "{time:.3},");
     }
     end(&mut json);
     json.push_str(r#","methods":["#);
-    for slot in &history.slots {
-        let (_, service, method) = &slot.key;
+    for (key, values) in &columns.methods {
+        let (_, service, method) = key;
         let (service, method) = (Value::from(service.as_ref()), Value::from(method.as_ref()));
-        let side: Side = side(&slot.key);
+        let side: Side = side(key);
         let _ = write!(json, r#"{{"side":"{}","service":{service},"method":{method}"#, side_name(side));
-        for (name, ring) in COLUMNS.iter().zip(&slot.rings) {
+        for (name, values) in COLUMNS.iter().zip(values) {
             let _ = write!(json, r#","{name}":["#);
-            column(&mut json, ring, moments.clone());
+            column(&mut json, values);
         }
         json.push_str("},");
     }
     end(&mut json);
     json.push_str(r#","panels":["#);
-    for panel in history.panels.iter().filter(|panel| !panel.lines.is_empty()) {
-        let (title, unit) = (Value::from(panel.title), panel.unit.name());
+    for (title, unit, lines) in &columns.panels {
+        let (title, unit) = (Value::from(title.as_ref()), unit.name());
         let _ = write!(json, r#"{{"title":{title},"unit":"{unit}","lines":["#);
-        for (name, ring) in &panel.lines {
+        for (name, values) in lines {
             let _ = write!(json, r#"{{"name":{},"values":["#, Value::from(*name));
-            column(&mut json, ring, moments.clone());
+            column(&mut json, values);
             json.push_str("},");
         }
         end(&mut json);
         json.push_str("},");
     }
     end(&mut json);
-    let _ = write!(json, r#","left_out":{},"states":{}}}"#, history.left_out(), about.states);
+    let _ = write!(json, r#","left_out":{},"states":{}}}"#, columns.left_out, about.states);
     json
 }
 
-fn column(json: &mut String, ring: &Ring, moments: impl Iterator<Item = u64>) {
-    moments.for_each(|moment| {
-        number(json, ring.get(moment));
+fn column(json: &mut String, values: &[f32]) {
+    for value in values {
+        number(json, *value);
         json.push(',');
-    });
+    }
     end(json);
 }
 
@@ -108,7 +105,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::debug::charts::{MethodSample, Unit};
+    use crate::debug::charts::{History, MethodSample, Unit};
 
     fn text(value: f32) -> String {
         let mut text = String::new();
@@ -136,7 +133,7 @@ mod tests {
     }
 
     fn history() -> History {
-        let panels = vec![("Memory", Unit::Bytes, vec!["resident"]), ("None", Unit::Count, vec![])];
+        let panels = vec![("Memory".into(), Unit::Bytes, vec!["resident"]), ("None".into(), Unit::Count, vec![])];
         let mut history = History::new(panels);
         let sample = MethodSample {
             side: Side::Client,
@@ -153,8 +150,8 @@ mod tests {
     }
 
     fn read(since: u64) -> Value {
-        let about = About { boot: "b", since, uptime: 2.5, now: 1e9, states: json!([]) };
-        serde_json::from_str(&write(&history(), &about)).unwrap()
+        let about = About { boot: "b".to_owned(), uptime: 2.5, now: 1e9, states: json!([]) };
+        serde_json::from_str(&write(&history().since(since), &about)).unwrap()
     }
 
     #[test]

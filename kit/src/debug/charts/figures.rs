@@ -9,26 +9,25 @@ const SHARES: [f64; 3] = [0.5, 0.9, 0.99];
 
 /// The figures of one method at a moment.
 #[derive(Clone, Debug)]
-pub struct MethodSample {
+pub(in crate::debug) struct MethodSample {
     /// Which side of the call.
-    pub side: Side,
+    pub(super) side: Side,
     /// The service with its package: `details.BookDetails`.
-    pub service: Cow<'static, str>,
+    pub(super) service: Cow<'static, str>,
     /// The method.
-    pub method: Cow<'static, str>,
+    pub(super) method: Cow<'static, str>,
     /// Calls that are over, since the start of the process.
-    pub calls: u64,
+    pub(super) calls: u64,
     /// Those of them that failed by our fault or an upstream's.
-    pub errors: u64,
+    pub(super) errors: u64,
     /// Calls that run.
-    pub in_flight: i64,
+    pub(super) in_flight: i64,
     /// What 50, 90 and 99 % of the calls that ended since the sample before did not exceed, in seconds; `None` without calls.
-    pub quantiles: [Option<f64>; 3],
+    pub(super) quantiles: [Option<f64>; 3],
 }
 
-/// Where the charts have the figures of methods from. [`Metrics`] is one, by [`Debug::metrics`](crate::debug::Debug::metrics);
-/// another one may tell of what is no call, such as the messages that a queue delivers.
-pub trait FiguresSource: Send + 'static {
+/// Where the charts have the figures of methods from: [`Metrics`], and what tests put in its place.
+pub(in crate::debug) trait FiguresSource: Send + 'static {
     /// The figures of now. Asked once a second, on a thread of the runtime: it must not wait for anything.
     fn sample(&mut self) -> Vec<MethodSample>;
 }

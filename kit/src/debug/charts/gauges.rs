@@ -1,5 +1,11 @@
 //! The lines that are not about methods.
 
+use std::{
+    borrow::Cow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
 use tokio::runtime::RuntimeMetrics;
 
 use super::history::Unit;
@@ -16,17 +22,44 @@ pub(super) const PANELS: [(&str, Unit, &[&str]); 5] = [
 
 /// A chart of the program's own, such as the figures of its allocator.
 pub(in crate::debug) struct Gauges {
-    pub(in crate::debug) title: &'static str,
+    pub(in crate::debug) title: Cow<'static, str>,
     pub(in crate::debug) unit: Unit,
     pub(in crate::debug) names: Vec<&'static str>,
-    pub(in crate::debug) read: Box<dyn Fn() -> Vec<f64> + Send + Sync>,
+    read: Box<dyn Fn() -> Vec<f64> + Send + Sync>,
+    complained: AtomicBool,
 }
 
 impl Gauges {
-    /// The values of now: as many as there are names, whatever the program says.
+    /// A chart beside these others. One that is called like another gets a number, so that both are to be seen.
+    pub(in crate::debug) fn new(
+        title: &'static str,
+        others: &[Self],
+        unit: Unit,
+        names: Vec<&'static str>,
+        read: Box<dyn Fn() -> Vec<f64> + Send + Sync>,
+    ) -> Self {
+        let taken = |title: &str| {
+            PANELS.iter().any(|(panel, ..)| *panel == title) || others.iter().any(|gauges| gauges.title == title)
+        };
+        let mut free = Cow::Borrowed(title);
+        let mut number = 2;
+        while taken(&free) {
+            free = format!("{title} {number}").into();
+            number += 1;
+        }
+        Self { title: free, unit, names, read, complained: AtomicBool::new(false) }
+    }
+
+    /// The values of now: as many as there are names, whatever the program says. Should its code panic, none is known, and all
+    /// else is still shown.
     pub(in crate::debug) fn values(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let values = (self.read)().into_iter().chain(std::iter::repeat(f64::NAN));
-        self.names.iter().copied().zip(values)
+        let values = catch_unwind(AssertUnwindSafe(|| (self.read)())).unwrap_or_else(|_| {
+            if !self.complained.swap(true, Ordering::Relaxed) {
+                tracing::error!(title = %self.title, "a gauge of the debug port panicked; its values are missing there");
+            }
+            Vec::new()
+        });
+        self.names.iter().copied().zip(values.into_iter().chain(std::iter::repeat(f64::NAN)))
     }
 }
 
@@ -64,4 +97,31 @@ impl Builtin {
 
 fn busy(runtime: &RuntimeMetrics) -> f64 {
     runtime::busy(runtime).map_or(f64::NAN, |busy| busy.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gauges(title: &'static str, others: &[Gauges], read: fn() -> Vec<f64>) -> Gauges {
+        Gauges::new(title, others, Unit::Count, vec!["a", "b"], Box::new(read))
+    }
+
+    #[test]
+    fn what_is_called_like_another_gets_a_number() {
+        let mut all = Vec::new();
+        for title in ["Queue", "Queue", "Pool", "Queue", "Memory"] {
+            all.push(gauges(title, &all, Vec::new));
+        }
+        let titles: Vec<_> = all.iter().map(|gauges| &*gauges.title).collect();
+        assert_eq!(titles, ["Queue", "Queue 2", "Pool", "Queue 3", "Memory 2"]);
+    }
+
+    #[test]
+    fn one_that_panics_tells_nothing() {
+        let values = |read| gauges("Queue", &[], read).values().collect::<Vec<_>>();
+        assert_eq!(values(|| vec![1.0, 2.0, 3.0]), [("a", 1.0), ("b", 2.0)]);
+        let broken = values(|| panic!("this gauge is broken"));
+        assert!(broken.len() == 2 && broken.iter().all(|(_, value)| value.is_nan()), "{broken:?}");
+    }
 }

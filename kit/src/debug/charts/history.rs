@@ -1,6 +1,6 @@
 //! What the charts draw: the last fifteen minutes, in memory of a fixed size.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap, ops::RangeInclusive};
 
 use super::{
     figures::{Key, MethodSample},
@@ -23,6 +23,7 @@ pub(in crate::debug) const MAX_BYTES: usize =
 
 /// What the values of a line are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unit {
     /// A number of things.
     Count,
@@ -48,7 +49,7 @@ impl Unit {
 /// A chart that is not about methods.
 #[derive(Debug)]
 pub(super) struct Panel {
-    pub(super) title: &'static str,
+    pub(super) title: Cow<'static, str>,
     pub(super) unit: Unit,
     pub(super) lines: Vec<(&'static str, Ring)>,
 }
@@ -90,7 +91,7 @@ pub(in crate::debug) struct History {
 }
 
 impl History {
-    pub(super) fn new(panels: Vec<(&'static str, Unit, Vec<&'static str>)>) -> Self {
+    pub(super) fn new(panels: Vec<(Cow<'static, str>, Unit, Vec<&'static str>)>) -> Self {
         let mut left = MAX_LINES;
         let panels = panels.into_iter().map(|(title, unit, names)| {
             let lines: Vec<_> = names.into_iter().take(left).map(|name| (name, Ring::new())).collect();
@@ -189,10 +190,28 @@ impl History {
     }
 
     /// The moments after `since` that are still remembered; all of them when `since` is not one of this history.
-    pub(super) fn moments(&self, since: u64) -> std::ops::RangeInclusive<u64> {
+    pub(super) fn moments(&self, since: u64) -> RangeInclusive<u64> {
         let first = self.moment.saturating_sub(POINTS as u64) + 1;
         let from = if since > self.moment { first } else { first.max(since + 1) };
         from..=self.moment
+    }
+
+    /// What came after a moment, copied: it takes far less time than to write it down, and the sampler waits for it.
+    pub(in crate::debug) fn since(&self, since: u64) -> Columns {
+        let moments = self.moments(since);
+        let copy = |slot: &Slot| (slot.key.clone(), slot.rings.each_ref().map(|ring| ring.copy(&moments)));
+        let panel = |panel: &Panel| {
+            let lines = panel.lines.iter().map(|(name, ring)| (*name, ring.copy(&moments))).collect();
+            (panel.title.clone(), panel.unit, lines)
+        };
+        Columns {
+            last: self.moment,
+            first: *moments.start(),
+            times: moments.clone().map(|moment| self.time(moment)).collect(),
+            methods: self.slots.iter().map(copy).collect(),
+            panels: self.panels.iter().filter(|panel| !panel.lines.is_empty()).map(panel).collect(),
+            left_out: self.left_out,
+        }
     }
 
     /// How many methods with calls are not drawn.
@@ -204,6 +223,20 @@ impl History {
         self.times.get((moment % POINTS as u64) as usize).copied().unwrap_or_default()
     }
 }
+
+/// The values of some moments, apart from the [`History`] they are of.
+pub(in crate::debug) struct Columns {
+    /// The last moment there was; also when there is none in here.
+    pub(super) last: u64,
+    pub(super) first: u64,
+    pub(super) times: Vec<f64>,
+    pub(super) methods: Vec<(Key, [Vec<f32>; OF_METHOD])>,
+    pub(super) panels: Vec<(Cow<'static, str>, Unit, Lines)>,
+    pub(super) left_out: usize,
+}
+
+/// The lines of a panel by their names.
+type Lines = Vec<(&'static str, Vec<f32>)>;
 
 pub(super) fn side(key: &Key) -> Side {
     if key.0 { Side::Server } else { Side::Client }
@@ -232,7 +265,7 @@ mod tests {
 
     #[test]
     fn counters_become_rates_by_the_time_that_passed() {
-        let mut history = History::new(vec![("Memory", Unit::Bytes, vec!["resident"])]);
+        let mut history = History::new(vec![("Memory".into(), Unit::Bytes, vec!["resident"])]);
         history.begin(&[sample("Buy", 1000, 0)]);
         history.record(1.0, 1.0, &[sample("Buy", 1010, 1)], &[5.0]);
         history.record(3.0, 2.0, &[sample("Buy", 1050, 3)], &[6.0]);

@@ -8,8 +8,9 @@ mod ring;
 mod sampler;
 
 pub(super) use data::{About, write};
-pub(super) use figures::FromMetrics;
-pub use figures::{FiguresSource, MethodSample};
+#[cfg(test)]
+pub(super) use figures::MethodSample;
+pub(super) use figures::{FiguresSource, FromMetrics};
 pub(super) use gauges::Gauges;
 pub use history::Unit;
 pub(super) use history::{History, MAX_BYTES};

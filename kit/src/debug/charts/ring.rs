@@ -1,5 +1,7 @@
 //! Values of a fixed number of moments.
 
+use std::ops::RangeInclusive;
+
 /// The moments that are remembered: fifteen minutes of seconds.
 pub(in crate::debug) const POINTS: usize = 900;
 
@@ -28,8 +30,19 @@ impl Ring {
     }
 
     /// The value of a moment, which must be one of the last.
+    #[cfg(test)]
     pub(super) fn get(&self, moment: u64) -> f32 {
         self.0.get(index(moment)).copied().unwrap_or(f32::NAN)
+    }
+
+    /// The values of moments, which must be some of the last.
+    pub(super) fn copy(&self, moments: &RangeInclusive<u64>) -> Vec<f32> {
+        if moments.is_empty() {
+            return Vec::new();
+        }
+        let (first, last) = (index(*moments.start()), index(*moments.end()));
+        let part = |range: std::ops::Range<usize>| self.0.get(range).unwrap_or_default();
+        if first <= last { part(first..last + 1).to_vec() } else { [part(first..POINTS), part(0..last + 1)].concat() }
     }
 }
 
@@ -53,6 +66,11 @@ mod tests {
         for moment in 1600..2500_u64 {
             assert_eq!(ring.get(moment), moment as f32);
         }
+        for moments in [1600..=2499_u64, 1799..=1800, 2499..=2499, 1800..=2499, 1600..=1799] {
+            let expected: Vec<f32> = moments.clone().map(|moment| ring.get(moment)).collect();
+            assert_eq!(ring.copy(&moments), expected, "{moments:?}");
+        }
+        assert!(ring.copy(&(2500..=2499)).is_empty());
         ring.clear();
         assert!((0..900).all(|moment| ring.get(moment).is_nan()));
     }

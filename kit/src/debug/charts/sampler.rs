@@ -1,6 +1,7 @@
 //! Takes the figures of every second.
 
 use std::{
+    borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -12,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    figures::FiguresSource,
+    figures::{FiguresSource, MethodSample},
     gauges::{Builtin, Gauges, PANELS},
     history::History,
 };
@@ -38,8 +39,8 @@ impl Sampler {
         runtime: RuntimeMetrics,
         started: Instant,
     ) -> Self {
-        let panels = PANELS.iter().map(|(title, unit, names)| (*title, *unit, names.to_vec()));
-        let own = gauges.iter().map(|gauge| (gauge.title, gauge.unit, gauge.names.clone()));
+        let panels = PANELS.iter().map(|(title, unit, names)| (Cow::Borrowed(*title), *unit, names.to_vec()));
+        let own = gauges.iter().map(|gauge| (gauge.title.clone(), gauge.unit, gauge.names.clone()));
         let history = Arc::new(Mutex::new(History::new(panels.chain(own).collect())));
         Self { history, sources, gauges, builtin: Builtin::new(runtime), started, last: started, complained: false }
     }
@@ -71,16 +72,12 @@ impl Sampler {
         self.last = now;
         let samples = self.ask();
         let mut lines = self.builtin.read(passed);
-        for gauge in self.gauges.iter() {
-            let read = || gauge.values().map(|(_, value)| value).collect::<Vec<_>>();
-            let values = guarded(&mut self.complained, read);
-            lines.extend(values.unwrap_or_else(|| vec![f64::NAN; gauge.names.len()]));
-        }
+        lines.extend(self.gauges.iter().flat_map(Gauges::values).map(|(_, value)| value));
         let seconds = now.duration_since(self.started).as_secs_f64();
         self.write(|history| history.record(seconds, passed, &samples, &lines));
     }
 
-    fn ask(&mut self) -> Vec<super::MethodSample> {
+    fn ask(&mut self) -> Vec<MethodSample> {
         let complained = &mut self.complained;
         self.sources.iter_mut().filter_map(|source| guarded(complained, || source.sample())).flatten().collect()
     }
@@ -104,10 +101,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::{
-        debug::charts::{MethodSample, Unit},
-        telemetry::metrics::Side,
-    };
+    use crate::{debug::charts::Unit, telemetry::metrics::Side};
 
     struct Counter(Arc<AtomicU64>);
 
@@ -136,7 +130,7 @@ mod tests {
     }
 
     fn sampler(calls: &Arc<AtomicU64>, gauge: impl Fn() -> Vec<f64> + Send + Sync + 'static) -> Sampler {
-        let gauges = [Gauges { title: "Allocator", unit: Unit::Bytes, names: vec!["a", "b"], read: Box::new(gauge) }];
+        let gauges = [Gauges::new("Allocator", &[], Unit::Bytes, vec!["a", "b"], Box::new(gauge))];
         let runtime = tokio::runtime::Handle::current().metrics();
         let sources: Vec<Box<dyn FiguresSource>> = vec![Box::new(Broken), Box::new(Counter(Arc::clone(calls)))];
         Sampler::new(sources, gauges.into(), runtime, Instant::now())
@@ -168,7 +162,7 @@ mod tests {
             let rates: Vec<f32> = (1..=3).map(|moment| history.slots[0].rings[0].get(moment)).collect();
             assert_eq!(rates, [7.0, 7.0, 7.0]);
             let own = history.panels.last().unwrap();
-            assert_eq!((own.title, own.lines[0].1.get(3)), ("Allocator", 1.0));
+            assert_eq!((&*own.title, own.lines[0].1.get(3)), ("Allocator", 1.0));
             assert!(own.lines[1].1.get(3).is_nan(), "it has two names and told one value");
         }
         task.abort();

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::debug::pprof::{Collapsed, Refusal};
+use crate::debug::{Refusal, pprof::Collapsed};
 
 /// How many graphs are kept.
 const KEPT: usize = 8;

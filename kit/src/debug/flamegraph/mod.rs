@@ -3,13 +3,17 @@
 
 use axum::{
     Router,
-    extract::{RawQuery, State},
+    extract::State,
     response::{Redirect, Response},
     routing::get,
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 
-use super::pprof::{MAX_SECONDS, Profiles, Query, Refusal, cpu, download, heap};
+use super::{
+    Refusal,
+    answer::Query,
+    pprof::{MAX_SECONDS, Profiles, cpu, download, heap, recording},
+};
 
 mod draw;
 mod graphs;
@@ -22,13 +26,13 @@ const DEFAULT_SECONDS: u32 = 5;
 
 pub(super) fn routes() -> Router<Profiles> {
     Router::new()
-        .route("/flamegraph", get(flamegraph))
+        .route("/flamegraph", recording(async |profiles, parts| flamegraph(&profiles, &parts).await))
         .route("/flamegraph/", get(async || Redirect::permanent("../pprof/")))
         .route("/flamegraph/list", get(list))
 }
 
-async fn flamegraph(State(profiles): State<Profiles>, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
-    let query = Query::read(query.as_deref(), &["seconds", "hz", "kind", "diff", "id", "format"])?;
+async fn flamegraph(profiles: &Profiles, parts: &Parts) -> Result<Response, Refusal> {
+    let query = Query::read(&parts.uri, &["seconds", "hz", "kind", "diff", "id", "format"])?;
     let as_text = match query.get("format") {
         None | Some("svg") => false,
         Some("collapsed") => true,
@@ -37,7 +41,7 @@ async fn flamegraph(State(profiles): State<Profiles>, RawQuery(query): RawQuery)
         }
     };
     // Before anything is recorded: a graph that can't be compared is not what was asked for.
-    let before = query.get("diff").map(|id| find(&profiles, id)).transpose()?;
+    let before = query.get("diff").map(|id| find(profiles, id)).transpose()?;
     let graph = match query.get("id") {
         Some(id) => {
             if let Some(other) = ["seconds", "hz", "kind"].into_iter().find(|name| query.get(name).is_some()) {
@@ -45,14 +49,14 @@ async fn flamegraph(State(profiles): State<Profiles>, RawQuery(query): RawQuery)
                     "a graph that is kept is what it is: id and {other} exclude each other"
                 )));
             }
-            let graph = find(&profiles, id)?;
+            let graph = find(profiles, id)?;
             comparable(before.as_ref(), graph.kind)?;
             graph
         }
         None => {
             let kind = Kind::read(query.get("kind"))?;
             comparable(before.as_ref(), kind)?;
-            new(&profiles, kind, &query).await?
+            new(profiles, kind, &query).await?
         }
     };
     let id = graph.id;
@@ -71,7 +75,10 @@ async fn flamegraph(State(profiles): State<Profiles>, RawQuery(query): RawQuery)
     headers.insert("x-profile-id", HeaderValue::from(id));
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"),
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'; \
+             base-uri 'none'",
+        ),
     );
     Ok(response)
 }

@@ -22,7 +22,10 @@ use http::StatusCode;
 pub use tikv_jemallocator::Jemalloc;
 use tokio_util::sync::CancellationToken;
 
-use super::pprof::{Location, Mappings, Refusal, Samples, Stack, Symbols, Unit};
+use super::{
+    Refusal,
+    pprof::{Location, Mappings, Samples, Stack, Symbols, Unit},
+};
 
 mod control;
 mod text;

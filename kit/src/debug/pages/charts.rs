@@ -1,4 +1,7 @@
-use std::{sync::PoisonError, time::SystemTime};
+use std::{
+    sync::{Arc, PoisonError},
+    time::SystemTime,
+};
 
 use axum::response::Response;
 use http::request::Parts;
@@ -33,7 +36,7 @@ pub(super) fn page(shared: &Shared, parts: &Parts) -> Result<Response, Error> {
 }
 
 /// The figures after the moment `since`, when the page has those before from the same start of the process.
-pub(super) fn data(shared: &Shared, parts: &Parts) -> Result<Response, Error> {
+pub(super) async fn data(shared: &Shared, parts: &Parts) -> Result<Response, Error> {
     let query = Query::read(&parts.uri, &["since", "boot"])?;
     let since = match query.get("since") {
         Some(since) => since
@@ -41,17 +44,22 @@ pub(super) fn data(shared: &Shared, parts: &Parts) -> Result<Response, Error> {
             .map_err(|_| Error::invalid_argument(format!("since is {since:?}: use the seq of an earlier answer")))?,
         None => 0,
     };
-    let history = shared.history.as_ref().ok_or_else(off)?;
+    let history = Arc::clone(shared.history.as_ref().ok_or_else(off)?);
     let other_process = query.get("boot").is_some_and(|boot| boot != shared.boot);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let about = About {
-        boot: &shared.boot,
-        since: if other_process { 0 } else { since },
+        boot: shared.boot.clone(),
         uptime: shared.uptime().as_secs_f64(),
         now: now.as_secs_f64(),
-        // Before the lock: these ask the program's own code.
         states: stack::states(&shared.stack),
     };
-    let json = charts::write(&history.lock().unwrap_or_else(PoisonError::into_inner), &about);
+    let since = if other_process { 0 } else { since };
+    // The whole history is some hundred thousand numbers: calls need not wait for them, and the sampler not for their digits.
+    let write = move || {
+        let columns = history.lock().unwrap_or_else(PoisonError::into_inner).since(since);
+        charts::write(&columns, &about)
+    };
+    let json = tokio::task::spawn_blocking(write).await;
+    let json = json.map_err(|error| Error::internal("the figures can't be written").with_source(error))?;
     Ok(answer::with_type("application/json", json))
 }

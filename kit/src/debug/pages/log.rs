@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error,
     debug::{
-        LogControl,
+        LogControl, Refusal,
         answer::{self, Form, Query},
     },
     duration,
@@ -29,11 +29,10 @@ pub(super) fn routes(shared: &Arc<Shared>) -> MethodRouter {
     page(shared, read).put(async move |request: Request| {
         let (parts, body) = request.into_parts();
         match axum::body::to_bytes(body, MAX_BODY).await {
-            Ok(body) => answer::either(&parts, change(&put, &parts, &body)),
+            Ok(body) => answer::either(&parts.headers, change(&put, &parts, &body)),
             Err(_) => {
-                let error =
-                    Error::invalid_argument(format!("the body could not be read, or is longer than {MAX_BODY} bytes"));
-                answer::refuse_with(&parts.headers, StatusCode::PAYLOAD_TOO_LARGE, &error)
+                let text = format!("the body could not be read, or is longer than {MAX_BODY} bytes");
+                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text).respond(&parts.headers)
             }
         }
     })

@@ -15,7 +15,7 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use tokio::{runtime::RuntimeMetrics, time::Instant};
 
 use super::{
-    ConfigEntry, DebugConfig, LogControl, answer,
+    ConfigEntry, DebugConfig, LogControl, Refusal, answer,
     charts::{Gauges, History},
     guard,
     stack::MethodStack,
@@ -119,7 +119,13 @@ type Answer = fn(&Shared, &Parts) -> Result<Response, Error>;
 
 fn page(shared: &Arc<Shared>, answer: Answer) -> MethodRouter {
     let shared = Arc::clone(shared);
-    get(move |parts: Parts| async move { answer::either(&parts, answer(&shared, &parts)) })
+    get(move |parts: Parts| async move { answer::either(&parts.headers, answer(&shared, &parts)) })
+}
+
+/// The figures of the charts, which are written on another thread.
+fn figures(shared: &Arc<Shared>) -> MethodRouter {
+    let shared = Arc::clone(shared);
+    get(move |parts: Parts| async move { answer::either(&parts.headers, charts::data(&shared, &parts).await) })
 }
 
 fn asset(content_type: &'static str, content: &'static str) -> MethodRouter {
@@ -144,7 +150,7 @@ pub(super) fn routes(shared: Shared, config: DebugConfig, #[cfg(feature = "pprof
         .route("/debug/", page(&shared, index::answer))
         .route("/debug/charts", redirect("charts/"))
         .route("/debug/charts/", page(&shared, charts::page))
-        .route("/debug/charts/data", page(&shared, charts::data))
+        .route("/debug/charts/data", figures(&shared))
         .route("/debug/stack", page(&shared, stack::answer))
         .route("/debug/config", page(&shared, config::answer))
         .route("/debug/vars", page(&shared, vars::answer))
@@ -174,11 +180,11 @@ fn not_found(shared: &Shared, parts: &Parts) -> Response {
         "Overview",
         there.join("\n")
     ));
-    answer::refuse(&parts.headers, &error)
+    Refusal::from(error).respond(&parts.headers)
 }
 
 async fn wrong_method(parts: Parts) -> Response {
     let (method, path) = (&parts.method, parts.uri.path());
-    let error = Error::unimplemented(format!("{path} does not take {method}: see the header Allow"));
-    answer::refuse_with(&parts.headers, StatusCode::METHOD_NOT_ALLOWED, &error)
+    let text = format!("{path} does not take {method}: see the header Allow");
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text).respond(&parts.headers)
 }

@@ -12,7 +12,7 @@ use crate::{
     Error, LayerInfo,
     debug::{
         answer::{self, Form, Query},
-        stack::{MethodStack, kind_name, label, side_name, tone},
+        stack::{self, MethodStack, kind_name, label, side_name, tone},
     },
     telemetry::metrics::Side,
 };
@@ -66,7 +66,7 @@ fn method(main: &mut String, stack: &MethodStack) {
 }
 
 fn layer_html(layer: &LayerInfo) -> String {
-    let state = layer.state();
+    let state = stack::state(layer);
     let chip = state.as_ref().and_then(label).map(|label| {
         let (tone, label) = (tone(label), Escaped(label));
         format!(" <span class=\"chip {tone}\">{label}</span>")

@@ -31,7 +31,7 @@ pub(super) fn answer(shared: &Shared, parts: &Parts) -> Result<Response, Error> 
         .map(|gauges| {
             let values: Map<String, Value> =
                 gauges.values().map(|(name, value)| (name.to_owned(), value.into())).collect();
-            (gauges.title.to_owned(), Value::Object(values))
+            (gauges.title.clone().into_owned(), Value::Object(values))
         })
         .collect();
     Ok(answer::json(&json!({

@@ -17,10 +17,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Mappings, Profiles, Refusal, Turn,
+    Mappings, Profiles, Turn,
     samples::{Samples, Stack, Unit},
     symbols::{Line, Location, Symbols},
 };
+use crate::debug::Refusal;
 
 /// What a sample counts, as Go has it.
 const UNITS: [Unit; 2] = [Unit { kind: "samples", unit: "count" }, Unit { kind: "cpu", unit: "nanoseconds" }];
@@ -97,6 +98,14 @@ impl Recording {
             .blocklist(&NOT_IN)
             .build()
             .map_err(|error| match error {
+                // Ours have ended: the turn says so.
+                ::pprof::Error::Running if is_ignored(&std::fs::read_to_string(STATUS).unwrap_or_default()) => {
+                    Refusal::new(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "the profiler could not end an earlier recording, for which it needs to make an empty file in the \
+                         temporary folder: make room there, or set TMPDIR, and restart the program to record again",
+                    )
+                }
                 ::pprof::Error::Running => Refusal::new(
                     StatusCode::CONFLICT,
                     "the program itself uses the profiler, of which there is one in a process",
@@ -109,7 +118,8 @@ impl Recording {
 
     /// Blocks while functions are looked up.
     fn finish(self, symbols: &Symbols, abandoned: &CancellationToken) -> Result<Samples, Refusal> {
-        let Self { profiler, hz, started, since, cpu_time: before, _turn } = self;
+        // The turn first, so that it is the last to go on an early return too.
+        let Self { _turn, profiler, hz, started, since, cpu_time: before } = self;
         let (length, cpu_time) = (since.elapsed(), cpu_time().saturating_sub(before));
         let report = profiler
             .report()
@@ -166,6 +176,19 @@ impl fmt::Debug for Recording {
     }
 }
 
+/// What the kernel says of this process.
+const STATUS: &str = "/proc/self/status";
+
+/// Whether the process ignores the signal of the profiler, which then takes no samples, whoever says that it runs: it gives the
+/// signal up first when it ends.
+fn is_ignored(status: &str) -> bool {
+    /// SIGPROF is 27 on all systems that have this file; the mask begins with signal 1.
+    const PROFILE: u64 = 1 << 26;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & PROFILE != 0)
+}
+
 /// How often a second the kernel looks whether a process has used its time: there are no more samples than that.
 fn ticks() -> u32 {
     #[cfg(target_os = "linux")]
@@ -194,4 +217,16 @@ fn prepare() {
     // SAFETY: the handler asks first whether the context is null, and takes a stack without frames then. It is an ordinary
     // function that guards its state by a lock which it only tries, and no signal is under way: no profiler has been started.
     unsafe { perf_signal_handler(0, ptr::null_mut(), ptr::null_mut()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profiler_whose_end_failed_is_known_by_its_signal() {
+        assert!(is_ignored("SigBlk:\t0000000000000000\nSigIgn:\t0000000004001000\nSigCgt:\t0\n"));
+        assert!(!is_ignored("SigIgn:\t0000000000001000\nSigCgt:\t0000000004000000\n"));
+        assert!(!is_ignored(""));
+    }
 }

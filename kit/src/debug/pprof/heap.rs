@@ -1,6 +1,7 @@
 //! What the memory of the process is used for, where its allocator can tell.
 
-use super::{Profiles, Refusal, Samples};
+use super::{Profiles, Samples};
+use crate::debug::Refusal;
 
 /// The memory that is in use and that was ever allocated, by the stacks that asked for it.
 #[cfg(feature = "heap")]

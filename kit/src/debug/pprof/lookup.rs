@@ -4,29 +4,30 @@ use std::fmt::Write as _;
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{RawQuery, State},
+    response::Response,
 };
-use http::StatusCode;
+use http::{StatusCode, request::Parts};
 
-use super::{Mappings, Profiles, Refusal};
+use super::{Mappings, Profiles};
+use crate::debug::{Refusal, answer};
 
 /// The longest list of addresses in bytes: some fifty thousand of them.
 const MAX_LENGTH: usize = 1024 * 1024;
 
-pub(super) async fn by_query(State(profiles): State<Profiles>, RawQuery(query): RawQuery) -> Result<String, Refusal> {
-    answer(&profiles, query.unwrap_or_default()).await
+pub(super) async fn by_query(profiles: &Profiles, parts: &Parts) -> Result<Response, Refusal> {
+    names(profiles, parts.uri.query().unwrap_or_default().to_owned()).await
 }
 
-pub(super) async fn by_body(State(profiles): State<Profiles>, body: Body) -> Result<String, Refusal> {
+pub(super) async fn by_body(profiles: &Profiles, body: Body) -> Result<Response, Refusal> {
     let bytes = to_bytes(body, MAX_LENGTH).await.map_err(|_| {
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "more than 1 MiB of addresses, or they did not come: ask in parts")
     })?;
-    answer(&profiles, String::from_utf8_lossy(&bytes).into_owned()).await
+    names(profiles, String::from_utf8_lossy(&bytes).into_owned()).await
 }
 
 /// A line that says that there are names, and one for each address of `0x1+0x2`.
-async fn answer(profiles: &Profiles, addresses: String) -> Result<String, Refusal> {
-    profiles
+async fn names(profiles: &Profiles, addresses: String) -> Result<Response, Refusal> {
+    let names = profiles
         .blocking(move |symbols, abandoned| {
             let mappings = Mappings::of_this_process();
             let mut text = "num_symbols: 1\n".to_owned();
@@ -41,5 +42,6 @@ async fn answer(profiles: &Profiles, addresses: String) -> Result<String, Refusa
             }
             Ok(text)
         })
-        .await
+        .await?;
+    Ok(answer::text(names))
 }

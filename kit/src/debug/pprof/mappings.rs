@@ -12,14 +12,22 @@ pub(in crate::debug) struct Mapping {
     pub(super) offset: u64,
     pub(super) file: String,
     pub(super) build_id: String,
+    is_program: bool,
     functions: OnceLock<Option<Functions>>,
 }
 
 impl Mapping {
     fn elf(&self) -> Option<Elf> {
-        Elf::open(Path::new(&self.file))
+        // The program that runs, also when another stands at its path by now.
+        Elf::open(Path::new(if self.is_program { PROGRAM } else { &self.file }))
     }
 }
+
+/// The file of the program that runs, also when it was replaced or removed.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// What the kernel writes behind the path of a file that is not there any more.
+const DELETED: &str = " (deleted)";
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -28,19 +36,17 @@ pub(in crate::debug) struct Mappings(Vec<Mapping>);
 impl Mappings {
     /// Reads them from the kernel; none where there is no `/proc`. Blocks.
     pub(in crate::debug) fn of_this_process() -> Self {
-        let mut mappings = Self::parse(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default());
-        // The main program comes first, by the convention of the format.
-        if let Ok(program) = std::env::current_exe() {
-            let program = program.to_string_lossy();
-            mappings.0.sort_by_key(|mapping| mapping.file != program);
-        }
+        let program = std::fs::read_link(PROGRAM).unwrap_or_default();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let mut mappings = Self::parse(&maps, &program.to_string_lossy());
         for mapping in &mut mappings.0 {
             mapping.build_id = mapping.elf().and_then(|mut elf| elf.build_id()).unwrap_or_default();
         }
         mappings
     }
 
-    fn parse(maps: &str) -> Self {
+    /// Reads what the kernel says, of a program at this path.
+    fn parse(maps: &str, program: &str) -> Self {
         let line = |line: &str| {
             let (range, rest) = line.split_once(' ')?;
             let (permissions, rest) = rest.split_once(' ')?;
@@ -53,11 +59,16 @@ impl Mappings {
                 start: hex(start)?,
                 end: hex(end)?,
                 offset: hex(offset)?,
-                file: file.to_owned(),
+                file: file.strip_suffix(DELETED).unwrap_or(file).to_owned(),
+                // The two paths come from the kernel, with the same end.
+                is_program: file == program,
                 ..Mapping::default()
             })
         };
-        Self(maps.lines().filter_map(line).collect())
+        let mut mappings: Vec<_> = maps.lines().filter_map(line).collect();
+        // The main program comes first, by the convention of the format.
+        mappings.sort_by_key(|mapping| !mapping.is_program);
+        Self(mappings)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Mapping> {
@@ -102,12 +113,25 @@ mod tests {
 7ffe-7fff r-xp 00000000 00:00 0                          [vdso]
 nonsense
 ";
-        let mappings = Mappings::parse(maps);
+        let mappings = Mappings::parse(maps, "/srv/my app");
         let files: Vec<_> = mappings.iter().map(|mapping| (mapping.start, mapping.offset, &*mapping.file)).collect();
         assert_eq!(files, [(0x55b0, 0x1000, "/srv/my app"), (0x7ffe, 0, "[vdso]")]);
         assert_eq!(mappings.name_of(0x55ef), "[my app]");
         assert_eq!(mappings.name_of(0x7ffe), "[vdso]");
         assert_eq!(mappings.name_of(0x55f0), "[unknown]");
+    }
+
+    /// An upgrade renames a new file over the one that runs.
+    #[test]
+    fn a_program_that_was_replaced_on_disk_is_still_known() {
+        let maps = "\
+7f10-7f20 r-xp 00000000 08:01 13 /lib/libold.so (deleted)
+55b0-55f0 r-xp 00001000 08:01 12 /srv/app (deleted)
+";
+        let mappings = Mappings::parse(maps, "/srv/app (deleted)");
+        let files: Vec<_> = mappings.iter().map(|mapping| (&*mapping.file, mapping.is_program)).collect();
+        assert_eq!(files, [("/srv/app", true), ("/lib/libold.so", false)]);
+        assert_eq!(mappings.name_of(0x55b0), "[app]");
     }
 
     #[cfg(target_os = "linux")]

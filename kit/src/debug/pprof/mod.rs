@@ -1,19 +1,24 @@
 //! Profiles of the running process, as Go's `net/http/pprof` serves them and `go tool pprof` reads them.
 
-use std::{io, sync::Arc};
+use std::{future::Future, io, sync::Arc};
 
 use axum::{
     Router,
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Request, State},
     response::{IntoResponse as _, Redirect, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use futures_util::stream;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use tokio_util::sync::CancellationToken;
 
-use super::flamegraph::{self, Graphs};
+use super::{
+    Refusal,
+    answer::{self, Query},
+    flamegraph::{self, Graphs},
+    guard,
+};
 
 mod cmdline;
 pub(super) mod cpu;
@@ -25,7 +30,6 @@ mod index;
 mod lookup;
 mod mappings;
 mod query;
-mod refusal;
 mod runtime;
 mod samples;
 mod symbols;
@@ -33,8 +37,7 @@ mod turn;
 
 pub(super) use heap::heap;
 pub(super) use mappings::Mappings;
-pub(super) use query::{MAX_SECONDS, Query};
-pub(super) use refusal::Refusal;
+pub(super) use query::MAX_SECONDS;
 pub(super) use samples::{Collapsed, Samples};
 #[cfg(feature = "heap")]
 pub(super) use samples::{Stack, Unit};
@@ -46,25 +49,8 @@ pub(super) use turn::Turn;
 /// The profiles and flame graphs of this process, and what is kept of them.
 ///
 /// Clones share what is kept. One recording runs at a time in the process, also when there are several of these.
-///
-/// ```no_run
-/// # async fn example() -> Result<(), kit::server::ServeError> {
-/// use kit::{debug::Profiles, server::{Server, shutdown_signal}};
-///
-/// let profiles = Profiles::new();
-/// let server = Server::new().http("127.0.0.1:5003").routes(profiles.routes("/debug")).bind().await?;
-/// server
-///     .run(async {
-///         shutdown_signal().await;
-///         profiles.stop();
-///     })
-///     .await?;
-/// # Ok(()) }
-/// ```
-///
-/// Then `go tool pprof http://localhost:5003/debug/pprof/profile?seconds=5`, or a browser at `/debug/pprof/`.
 #[derive(Clone, Debug, Default)]
-pub struct Profiles {
+pub(super) struct Profiles {
     stop: CancellationToken,
     symbols: Arc<Symbols>,
     graphs: Arc<Graphs>,
@@ -72,22 +58,14 @@ pub struct Profiles {
 
 impl Profiles {
     /// Nothing recorded, nothing kept.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::default()
     }
 
     /// Ends the recordings that run, which are answered with what they have, and refuses new ones: call it when the server
     /// begins to stop, so that a profile of five minutes does not hold it up. What can't be written within a second is given up.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.stop.cancel();
-    }
-
-    /// The routes `/pprof/` and `/flamegraph` below a path, such as `/debug`.
-    ///
-    /// They show what the program does and where it stands in memory: serve them where only those can connect who keep the
-    /// service alive.
-    pub fn routes(&self, below: &str) -> Router {
-        Router::new().nest(below, routes(self.clone()))
     }
 
     pub(super) fn graphs(&self) -> &Graphs {
@@ -120,30 +98,62 @@ impl Profiles {
     }
 }
 
-/// All routes, to be nested.
+/// The routes `/debug/pprof/` and `/debug/flamegraph`. Whoever serves them guards them: they show what the program does and
+/// where it stands in memory.
 pub(super) fn routes(profiles: Profiles) -> Router {
-    Router::new()
+    let symbol = page(async |profiles, parts| lookup::by_query(&profiles, &parts).await).post(
+        async |State(profiles): State<Profiles>, request: Request| {
+            let (parts, body) = request.into_parts();
+            answer::either(&parts.headers, lookup::by_body(&profiles, body).await)
+        },
+    );
+    let routes = Router::new()
         .route("/pprof", get(async || Redirect::permanent("pprof/")))
         .route("/pprof/", get(index::page))
-        .route("/pprof/profile", get(profile))
-        .route(
-            "/pprof/heap",
-            get(async |State(profiles), RawQuery(query)| memory(profiles, query, "inuse_space").await),
-        )
-        .route(
-            "/pprof/allocs",
-            get(async |State(profiles), RawQuery(query)| memory(profiles, query, "alloc_space").await),
-        )
-        .route("/pprof/trace", get(runtime::trace))
+        .route("/pprof/profile", recording(async |profiles, parts| profile(profiles, &parts).await))
+        .route("/pprof/heap", page(async |profiles, parts| memory(&profiles, &parts, "inuse_space").await))
+        .route("/pprof/allocs", page(async |profiles, parts| memory(&profiles, &parts, "alloc_space").await))
+        .route("/pprof/trace", recording(async |profiles, parts| runtime::trace(&profiles, &parts).await))
         .route("/pprof/cmdline", get(async || cmdline::cmdline()))
-        .route("/pprof/symbol", get(lookup::by_query).post(lookup::by_body))
-        .route("/pprof/{name}", get(unknown))
+        .route("/pprof/symbol", symbol)
+        .route("/pprof/{name}", page(async |_, parts| Err(unknown(&parts))))
         .merge(flamegraph::routes())
-        .with_state(profiles)
+        .with_state(profiles);
+    Router::new().nest("/debug", routes)
 }
 
-async fn profile(State(profiles): State<Profiles>, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
-    let query = Query::read(query.as_deref(), &["seconds", "hz"])?;
+/// Answers by the head of a request, in the form that it takes.
+pub(super) fn page<F, Fut>(ask: F) -> MethodRouter<Profiles>
+where
+    F: Fn(Profiles, Arc<Parts>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response, Refusal>> + Send,
+{
+    get(async move |State(profiles): State<Profiles>, parts: Parts| {
+        let parts = Arc::new(parts);
+        answer::either(&parts.headers, ask(profiles, Arc::clone(&parts)).await)
+    })
+}
+
+/// The same for what records: not for the link of another site, and not for `HEAD`, which asks for no recording.
+pub(super) fn recording<F, Fut>(ask: F) -> MethodRouter<Profiles>
+where
+    F: Fn(Profiles, Arc<Parts>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response, Refusal>> + Send,
+{
+    page(move |profiles, parts: Arc<Parts>| {
+        let ask = ask.clone();
+        async move {
+            guard::check_own(&parts)?;
+            if parts.method == Method::HEAD {
+                return Ok(Response::default());
+            }
+            ask(profiles, parts).await
+        }
+    })
+}
+
+async fn profile(profiles: Profiles, parts: &Parts) -> Result<Response, Refusal> {
+    let query = Query::read(&parts.uri, &["seconds", "hz"])?;
     let (length, hz) = (query.seconds(30, MAX_SECONDS)?, query.sampling()?);
     let turn = profiles.turn("a CPU profile", length)?;
     let recorded = cpu::record(&profiles, turn, length, hz).await?;
@@ -155,11 +165,11 @@ async fn profile(State(profiles): State<Profiles>, RawQuery(query): RawQuery) ->
     Ok(download(Body::from_stream(file), "application/octet-stream", "profile"))
 }
 
-async fn memory(profiles: Profiles, query: Option<String>, default: &'static str) -> Result<Response, Refusal> {
-    Query::read(query.as_deref(), &[])?;
-    let samples = heap(&profiles, default).await?;
+async fn memory(profiles: &Profiles, parts: &Parts, default: &'static str) -> Result<Response, Refusal> {
+    Query::read(&parts.uri, &[])?;
+    let samples = heap(profiles, default).await?;
     let name = if default == "inuse_space" { "heap" } else { "allocs" };
-    Ok(download(encoded(&profiles, samples).await?, "application/octet-stream", name))
+    Ok(download(encoded(profiles, samples).await?, "application/octet-stream", name))
 }
 
 async fn encoded(profiles: &Profiles, samples: Samples) -> Result<Vec<u8>, Refusal> {
@@ -181,7 +191,8 @@ pub(super) fn download(content: impl Into<Body>, content_type: &'static str, nam
     response
 }
 
-async fn unknown(Path(name): Path<String>) -> Refusal {
+fn unknown(parts: &Parts) -> Refusal {
+    let name = parts.uri.path().rsplit('/').next().unwrap_or_default();
     let names = "profile, heap, allocs, trace, cmdline, symbol";
     Refusal::new(StatusCode::NOT_FOUND, format!("there is no profile {name:?}; there are: {names}"))
 }

@@ -9,13 +9,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    extract::{RawQuery, State},
-    response::Response,
-};
+use axum::response::Response;
+use http::request::Parts;
 use tokio::{runtime::RuntimeMetrics, time::Instant};
 
-use super::{Profiles, Query, Refusal, Turn, download};
+use super::{Profiles, Turn, download};
+use crate::debug::{Refusal, answer::Query};
 
 /// As Go has it.
 const DEFAULT_SECONDS: u32 = 1;
@@ -36,8 +35,8 @@ const MAX_THREADS: usize = 128;
 const MAX_LENGTH: usize = 32 * 1024 * 1024;
 
 /// Records until the time is over or the server stops.
-pub(super) async fn trace(State(profiles): State<Profiles>, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
-    let query = Query::read(query.as_deref(), &["seconds", "hz"])?;
+pub(super) async fn trace(profiles: &Profiles, parts: &Parts) -> Result<Response, Refusal> {
+    let query = Query::read(&parts.uri, &["seconds", "hz"])?;
     let length = query.seconds(DEFAULT_SECONDS, MAX_SECONDS)?;
     let moment = Duration::from_secs(1) / query.hz(DEFAULT_HZ, MAX_HZ)?;
     let turn = profiles.turn("a trace", length)?;

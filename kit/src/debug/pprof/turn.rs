@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Refusal;
+use crate::debug::Refusal;
 
 static RUNNING: Mutex<Option<Recording>> = Mutex::new(None);
 

@@ -2,7 +2,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{Method, duration};
+use crate::{
+    Method, duration,
+    validate::{Validate, Violations},
+};
 
 /// Ten seconds: a person has gone by then, and it is under the 15 s after which common proxies give up.
 const UNARY: Duration = Duration::from_secs(10);
@@ -46,6 +49,20 @@ impl TimeoutConfig {
         }
     }
 }
+
+/// Refuses limits of zero, which no text can have and a program may set.
+impl Validate for TimeoutConfig {
+    fn validate(&self, report: &mut Violations) {
+        for (key, limit) in [("unary", self.unary), ("streaming", self.streaming)] {
+            report.require(limit != Some(Duration::ZERO), key, ZERO);
+        }
+        for (method, limit) in &self.methods {
+            report.require(*limit != Some(Duration::ZERO), &format!("methods.{method}"), ZERO);
+        }
+    }
+}
+
+const ZERO: &str = "is a limit of zero, which lets no call through: use a time, or none";
 
 fn to_text(limit: Option<Duration>) -> String {
     limit.map_or_else(|| "none".to_owned(), duration::format)
@@ -94,6 +111,20 @@ mod tests {
         assert_eq!(config.of(&method("a.C", "Detail", MethodKind::Unary)), None);
         assert_eq!(config.of(&method("a.C", "Get", MethodKind::Unary)), Some(UNARY));
         assert_eq!(config.of(&method("a.C", "Watch", MethodKind::ServerStreaming)), None);
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_refused_by_name() {
+        let zero = Some(Duration::ZERO);
+        TimeoutConfig::default().with_method("Watch", None).check("timeout").unwrap();
+        for (config, key) in [
+            (TimeoutConfig { unary: zero, ..TimeoutConfig::default() }, "unary"),
+            (TimeoutConfig { streaming: zero, ..TimeoutConfig::default() }, "streaming"),
+            (TimeoutConfig::default().with_method("Detail", zero), "methods.Detail"),
+        ] {
+            let error = config.check("timeout").unwrap_err();
+            assert!(error.message().starts_with(&format!("timeout.{key} is a limit of zero")), "{error}");
+        }
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl fmt::Debug for Check {
 
 /// What a check found last.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CheckState {
     /// It has not been run.
     Pending,

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::duration;
+use crate::{
+    duration,
+    validate::{Validate, Violations},
+};
 
 /// How a server finds out whether it is well, and where it tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,23 +40,17 @@ impl Default for HealthConfig {
     }
 }
 
-impl HealthConfig {
-    pub(in crate::server) fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.interval.is_zero() {
-            return Err(("health.interval", "is 0, which never rests: the default is 5s".to_owned()));
-        }
-        if self.timeout.is_zero() {
-            return Err(("health.timeout", "is 0, in which no check can pass: the default is 3s".to_owned()));
-        }
-        if self.max_concurrent == 0 {
-            return Err(("health.max_concurrent", "is 0: no check could run".to_owned()));
-        }
-        if !(0.0..=1.0).contains(&self.jitter) {
-            return Err(("health.jitter", "must be a share from 0 to 1: the default is 0.1".to_owned()));
-        }
-        Ok(())
+impl Validate for HealthConfig {
+    fn validate(&self, report: &mut Violations) {
+        report.require(!self.interval.is_zero(), "interval", "is 0, which never rests: the default is 5s");
+        report.require(!self.timeout.is_zero(), "timeout", "is 0, in which no check can pass: the default is 3s");
+        report.require(self.max_concurrent > 0, "max_concurrent", "is 0: no check could run");
+        let share = (0.0..=1.0).contains(&self.jitter);
+        report.require(share, "jitter", "must be a share from 0 to 1: the default is 0.1");
     }
+}
 
+impl HealthConfig {
     pub(super) fn pause(&self) -> Duration {
         self.interval.mul_f64(1.0 - self.jitter * fastrand::f64())
     }
@@ -66,17 +63,17 @@ mod tests {
     #[test]
     fn what_could_never_be_well_is_refused() {
         let default = HealthConfig::default;
-        default().check().unwrap();
+        default().check("health").unwrap();
         let wrong = [
-            HealthConfig { interval: Duration::ZERO, ..default() },
-            HealthConfig { timeout: Duration::ZERO, ..default() },
-            HealthConfig { max_concurrent: 0, ..default() },
-            HealthConfig { jitter: 1.1, ..default() },
-            HealthConfig { jitter: f64::NAN, ..default() },
+            ("interval", HealthConfig { interval: Duration::ZERO, ..default() }),
+            ("timeout", HealthConfig { timeout: Duration::ZERO, ..default() }),
+            ("max_concurrent", HealthConfig { max_concurrent: 0, ..default() }),
+            ("jitter", HealthConfig { jitter: 1.1, ..default() }),
+            ("jitter", HealthConfig { jitter: f64::NAN, ..default() }),
         ];
-        for config in wrong {
-            let (key, _) = config.check().unwrap_err();
-            assert!(key.starts_with("health."), "{config:?}");
+        for (key, config) in wrong {
+            let error = config.check("health").unwrap_err();
+            assert!(error.message().starts_with(&format!("health.{key} ")), "{error}");
         }
     }
 

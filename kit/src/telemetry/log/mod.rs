@@ -43,7 +43,11 @@ use tracing_subscriber::{
     util::{SubscriberInitExt as _, TryInitError},
 };
 
-use crate::{Error, mask::Mask};
+use crate::{
+    Error,
+    mask::Mask,
+    validate::{Validate, Violations},
+};
 
 mod file;
 mod handle;
@@ -110,25 +114,27 @@ impl Default for LogConfig {
     }
 }
 
-impl LogConfig {
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        level::parse(&self.level).map_err(|why| ("level", why))?;
-        if !self.stdout && self.file.path.is_none() {
-            let why = "is off and there is no file.path: nothing would be logged; for that, say level: off";
-            return Err(("stdout", why.to_owned()));
+impl Validate for LogConfig {
+    fn validate(&self, report: &mut Violations) {
+        if let Err(why) = level::parse(&self.level) {
+            report.add("level", why);
         }
-        self.file.check()
+        let somewhere = self.stdout || self.file.path.is_some();
+        let why = "is off and there is no file.path: nothing would be logged; for that, say level: off";
+        report.require(somewhere, "stdout", why);
+        report.section("file", &self.file);
     }
+}
 
+impl LogConfig {
     /// What the log hides: for others that are told the same, as [`spans::layer`](super::spans::layer).
     pub fn secrets(&self) -> Mask {
         Mask::with_names(&self.mask)
     }
 
     fn checked(&self) -> Result<Arc<Level>, Error> {
-        let invalid = |key: &str, why: String| Error::invalid_argument(format!("log.{key} {why}"));
-        self.check().map_err(|(key, why)| invalid(key, why))?;
-        Level::new(&self.level).map_err(|why| invalid("level", why))
+        self.check("log")?;
+        Level::new(&self.level).map_err(|why| Error::invalid_argument(format!("log.level {why}")))
     }
 
     /// Logs from now on: to stdout, to the file, as the settings say.
@@ -299,10 +305,10 @@ mod tests {
     #[test]
     fn a_misspelt_level_is_no_target() {
         for level in ["loud", "wran", "info,wran"] {
-            LogConfig { level: level.into(), ..LogConfig::default() }.check().unwrap_err();
+            LogConfig { level: level.into(), ..LogConfig::default() }.check("log").unwrap_err();
         }
         for level in ["WARN", "info,kit::access=warn", "off", "kit=trace"] {
-            LogConfig { level: level.into(), ..LogConfig::default() }.check().unwrap();
+            LogConfig { level: level.into(), ..LogConfig::default() }.check("log").unwrap();
         }
     }
 
@@ -335,7 +341,7 @@ mod tests {
     #[test]
     fn settings_that_would_log_nothing_are_refused() {
         let config = LogConfig { stdout: false, ..LogConfig::default() };
-        assert_eq!(config.check().unwrap_err().0, "stdout");
-        LogConfig { file: FileConfig::new("a.log"), ..config }.check().unwrap();
+        assert!(config.check("log").unwrap_err().message().starts_with("log.stdout is off"));
+        LogConfig { file: FileConfig::new("a.log"), ..config }.check("log").unwrap();
     }
 }

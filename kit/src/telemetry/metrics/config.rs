@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::buckets::MAX_SCHEMA;
-use crate::Error;
+use crate::validate::{Validate, Violations};
 
 /// Seconds. From 5 ms to 10 s they are the defaults of the Prometheus client libraries (`DefBuckets` of client_golang); three
 /// more go on downwards in the same steps, because a call inside a data centre is often over within a millisecond.
@@ -43,24 +43,21 @@ impl Default for MetricsConfig {
     }
 }
 
-impl MetricsConfig {
-    /// Refuses settings that no histogram can have.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` that names the setting.
-    pub fn validate(&self) -> Result<(), Error> {
-        self.check().map_err(|(key, message)| Error::invalid_argument(format!("metrics.{key} {message}")))
-    }
-
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        check_bounds(&self.buckets).map_err(|message| ("buckets", message))?;
-        check_bounds(&self.size_buckets).map_err(|message| ("size_buckets", message))?;
-        if self.native_schema > MAX_SCHEMA {
-            return Err(("native_schema", format!("is {}: use 0 to {MAX_SCHEMA}", self.native_schema)));
+/// Refuses settings that no histogram can have.
+impl Validate for MetricsConfig {
+    fn validate(&self, report: &mut Violations) {
+        for (key, bounds) in [("buckets", &self.buckets), ("size_buckets", &self.size_buckets)] {
+            if let Err(message) = check_bounds(bounds) {
+                report.add(key, message);
+            }
         }
-        Ok(())
+        if self.native_schema > MAX_SCHEMA {
+            report.add("native_schema", format!("is {}: use 0 to {MAX_SCHEMA}", self.native_schema));
+        }
     }
+}
 
+impl MetricsConfig {
     pub(super) fn schema(&self) -> Option<u8> {
         self.native_histograms.then_some(self.native_schema)
     }
@@ -90,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid() {
-        MetricsConfig::default().validate().unwrap();
+        MetricsConfig::default().check("metrics").unwrap();
     }
 
     #[test]
@@ -107,14 +104,14 @@ mod tests {
         ];
         for (buckets, says) in wrong {
             let config = MetricsConfig { buckets: buckets.clone(), ..MetricsConfig::default() };
-            let message = config.validate().unwrap_err().message().to_owned();
+            let message = config.check("metrics").unwrap_err().message().to_owned();
             assert!(message.starts_with("metrics.buckets ") && message.contains(says), "{message}");
             let config = MetricsConfig { size_buckets: buckets, ..MetricsConfig::default() };
-            let message = config.validate().unwrap_err().message().to_owned();
+            let message = config.check("metrics").unwrap_err().message().to_owned();
             assert!(message.starts_with("metrics.size_buckets ") && message.contains(says), "{message}");
         }
         let config = MetricsConfig { native_schema: 4, ..MetricsConfig::default() };
-        assert!(config.validate().unwrap_err().message().contains("native_schema is 4"));
+        assert!(config.check("metrics").unwrap_err().message().contains("native_schema is 4"));
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(crate) use method::MethodSeries;
 pub use method::{MethodFigures, Side};
 pub use process::ProcessFigures;
 
-use crate::{Error, Method};
+use crate::{Error, Method, validate::Validate as _};
 
 /// All figures of one service. Clones share them.
 #[derive(Clone)]
@@ -113,7 +113,7 @@ impl Metrics {
     /// # Errors
     /// `INVALID_ARGUMENT` that names the setting that can't be.
     pub fn with_config(config: &MetricsConfig) -> Result<Self, Error> {
-        config.validate()?;
+        config.check("metrics")?;
         Ok(Self::build(config))
     }
 

@@ -1,7 +1,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ErrorReporter, ErrorReports, LogReporter};
-use crate::{Error, size};
+use crate::{
+    Error, size,
+    validate::{Validate, Violations},
+};
 
 /// Ten a minute of one method: enough to see that errors differ; a storm of the same one is seen in the metrics.
 const PER_MINUTE: u32 = 10;
@@ -63,17 +66,14 @@ impl ReportConfig {
         }
         if reporters.is_empty() { Ok(None) } else { ErrorReports::start(self, reporters).map(Some) }
     }
+}
 
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.per_minute == 0 {
-            return Err(("per_minute", "is 0: nothing would be reported".to_owned()));
-        }
+impl Validate for ReportConfig {
+    fn validate(&self, report: &mut Violations) {
+        report.require(self.per_minute > 0, "per_minute", "is 0: nothing would be reported");
         // Each may hold a request.
-        if !(1..=10_000).contains(&self.queue) {
-            return Err(("queue", "must be from 1 to 10000".to_owned()));
-        }
+        report.require((1..=10_000).contains(&self.queue), "queue", "must be from 1 to 10000");
         #[cfg(feature = "sentry")]
-        self.sentry.check()?;
-        Ok(())
+        report.section("sentry", &self.sentry);
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{mpsc, watch};
 
 use super::{ErrorReporter, Failure, ReportConfig};
-use crate::{Error, mask::Mask};
+use crate::{Error, mask::Mask, validate::Validate as _};
 
 /// How long a stop waits for a reporter that hangs, as long as for the log.
 const STOP: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ impl ErrorReports {
     /// # Errors
     /// `INVALID_ARGUMENT` when the settings can't be used, `RESOURCE_EXHAUSTED` when there can be no more threads.
     pub fn start(config: &ReportConfig, reporter: impl ErrorReporter) -> Result<Self, Error> {
-        config.check().map_err(|(key, why)| Error::invalid_argument(format!("report.{key} {why}")))?;
+        config.check("report")?;
         let (sender, receiver) = mpsc::channel(config.queue);
         let (ending, ended) = watch::channel(());
         let counts = Arc::new(Counts::default());

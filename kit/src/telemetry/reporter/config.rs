@@ -3,6 +3,8 @@ use std::{path::PathBuf, time::Duration};
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
+use crate::validate::{Validate, Violations};
+
 /// Which kind of collector spans go to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -88,24 +90,8 @@ impl ReporterConfig {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        let missing =
-            |feature: &str| Err(("to", format!("needs the feature `{feature}` of kit, which is not compiled in")));
-        match self.to {
-            Destination::Zipkin if cfg!(not(feature = "zipkin")) => return missing("zipkin"),
-            Destination::Otlp if cfg!(not(feature = "otlp")) => return missing("otlp"),
-            _ => {}
-        }
-        let sizes = [("queue", self.queue), ("queue_bytes", self.queue_bytes), ("batch", self.batch)];
-        if let Some((key, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
-            return Err((key, "is 0, which lets no span through: set to to none if that is meant".to_owned()));
-        }
-        if self.timeout.is_zero() {
-            return Err(("timeout", "is 0, in which no collector can answer: the default is 10s".to_owned()));
-        }
-        if self.attempts == 0 {
-            return Err(("attempts", "is 0, so that nothing is ever sent: set at least 1".to_owned()));
-        }
+    /// What is wrong with the address, and the key to be changed.
+    fn check_address(&self) -> Result<(), (&'static str, String)> {
         let shown = shown(self.address());
         let uri: Uri = self.address().parse().map_err(|_| {
             (
@@ -139,6 +125,28 @@ impl ReporterConfig {
             ));
         }
         Ok(())
+    }
+}
+
+impl Validate for ReporterConfig {
+    fn validate(&self, report: &mut Violations) {
+        let missing = match self.to {
+            Destination::Zipkin if cfg!(not(feature = "zipkin")) => Some("zipkin"),
+            Destination::Otlp if cfg!(not(feature = "otlp")) => Some("otlp"),
+            _ => None,
+        };
+        if let Some(feature) = missing {
+            report.add("to", format!("needs the feature `{feature}` of kit, which is not compiled in"));
+        }
+        for (key, size) in [("queue", self.queue), ("queue_bytes", self.queue_bytes), ("batch", self.batch)] {
+            report.require(size > 0, key, "is 0, which lets no span through: set to to none if that is meant");
+        }
+        let answerable = !self.timeout.is_zero();
+        report.require(answerable, "timeout", "is 0, in which no collector can answer: the default is 10s");
+        report.require(self.attempts > 0, "attempts", "is 0, so that nothing is ever sent: set at least 1");
+        if let Err((key, message)) = self.check_address() {
+            report.add(key, message);
+        }
     }
 }
 
@@ -180,8 +188,8 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_named() {
         let good = ReporterConfig::new(Destination::Zipkin, "http://127.0.0.1:9411");
-        good.check().unwrap();
-        ReporterConfig::default().check().unwrap();
+        good.check("spans").unwrap();
+        ReporterConfig::default().check("spans").unwrap();
         for (config, key) in [
             (ReporterConfig { queue: 0, ..good.clone() }, "queue"),
             (ReporterConfig { batch: 0, ..good.clone() }, "batch"),
@@ -196,8 +204,9 @@ mod tests {
             (ReporterConfig { url: "http://zipkin:port".into(), ..good.clone() }, "url"),
             (ReporterConfig { url: "http://zipkin/?a=b".into(), ..good }, "url"),
         ] {
-            let (found, message) = config.check().unwrap_err();
-            assert_eq!(found, key, "{message}");
+            let error = config.check("spans").unwrap_err();
+            let message = error.message();
+            assert!(message.starts_with(&format!("spans.{key} ")), "{message}");
             assert!(!message.contains("pa ss"), "{message}");
         }
     }

@@ -39,6 +39,7 @@ use tokio::{
 use crate::{
     Error,
     trace::{Export, FinishedSpan},
+    validate::Validate as _,
 };
 
 mod config;
@@ -173,7 +174,7 @@ impl Reporter {
     /// # Errors
     /// `INVALID_ARGUMENT` when the settings can't be used; the message names the setting.
     pub fn start(config: &ReporterConfig) -> Result<Self, Error> {
-        config.check().map_err(|(key, message)| Error::invalid_argument(format!("{key} {message}")))?;
+        config.check("spans")?;
         match config.to {
             Destination::None => Ok(Self { running: None }),
             #[cfg(feature = "zipkin")]

@@ -24,6 +24,7 @@ use crate::{
     VisitEndpoints,
     endpoint::MapStream,
     transport::{MAX_MESSAGE_SIZE, answer_headers, arrive, request_id},
+    validate::{Validate, Violations},
 };
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -44,6 +45,13 @@ pub struct GrpcConfig {
 impl Default for GrpcConfig {
     fn default() -> Self {
         Self { max_request_size: MAX_MESSAGE_SIZE, max_response_size: None, compression: true }
+    }
+}
+
+impl Validate for GrpcConfig {
+    fn validate(&self, report: &mut Violations) {
+        report.require(self.max_request_size > 0, "max_request_size", "is 0: no message fits");
+        report.require(self.max_response_size != Some(0), "max_response_size", "is 0: no message fits");
     }
 }
 

@@ -39,7 +39,10 @@ use serde::{Deserialize, Serialize};
 pub use service::{HttpService, HttpTransport};
 
 use super::MAX_MESSAGE_SIZE;
-use crate::json::UnknownFields;
+use crate::{
+    json::UnknownFields,
+    validate::{Validate, Violations},
+};
 
 /// The body of requests and answers.
 pub type Body = axum::body::Body;
@@ -91,18 +94,17 @@ impl Default for HttpConfig {
     }
 }
 
-impl HttpConfig {
-    #[cfg(feature = "config")]
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.max_request_size == 0 {
-            return Err(("max_request_size", "is 0: no body fits".to_owned()));
+impl Validate for HttpConfig {
+    fn validate(&self, report: &mut Violations) {
+        report.require(self.max_request_size > 0, "max_request_size", "is 0: no body fits");
+        report.require(!self.body_timeout.is_zero(), "body_timeout", "is 0, in which no body can arrive");
+        if let Err(error) = self.cors.layer() {
+            report.add("cors", error.message());
         }
-        if self.body_timeout.is_zero() {
-            return Err(("body_timeout", "is 0, in which no body can arrive".to_owned()));
-        }
-        self.cors.layer().map(drop).map_err(|e| ("cors", e.message().to_owned()))
     }
+}
 
+impl HttpConfig {
     fn json(&self, registry: &crate::json::Registry) -> crate::json::Options {
         crate::json::Options {
             registry: registry.clone(),

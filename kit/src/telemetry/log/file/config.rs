@@ -3,7 +3,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::super::LogFormat;
-use crate::size;
+use crate::{
+    size,
+    validate::{Validate, Violations},
+};
 
 /// 100 MiB, as the log rotation that Go services use (lumberjack) has it: an editor still opens it.
 const MAX_SIZE: u64 = 100 << 20;
@@ -65,17 +68,17 @@ impl FileConfig {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: Some(path.into()), ..Self::default() }
     }
+}
 
-    pub(in crate::telemetry::log) fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.path.as_ref().is_some_and(|path| path.file_name().is_none()) {
-            return Err(("file.path", "must end in the name of a file".to_owned()));
-        }
+impl Validate for FileConfig {
+    fn validate(&self, report: &mut Violations) {
+        let named = self.path.as_ref().is_none_or(|path| path.file_name().is_some());
+        report.require(named, "path", "must end in the name of a file");
         if self.max_size < LEAST_SIZE {
-            return Err(("file.max_size", format!("must be at least {}", size::format(LEAST_SIZE))));
+            report.add("max_size", format!("must be at least {}", size::format(LEAST_SIZE)));
         }
         if !(1..=MOST_FILES).contains(&self.max_files) {
-            return Err(("file.max_files", format!("must be from 1 to {MOST_FILES}")));
+            report.add("max_files", format!("must be from 1 to {MOST_FILES}"));
         }
-        Ok(())
     }
 }

@@ -12,7 +12,11 @@ use sentry::{Client, ClientOptions, types::Dsn};
 use serde::{Deserialize, Serialize};
 
 use super::{ErrorReport, ErrorReporter};
-use crate::{Error, duration, mask::Secret};
+use crate::{
+    Error, duration,
+    mask::Secret,
+    validate::{Validate, Violations},
+};
 
 mod event;
 mod post;
@@ -60,25 +64,25 @@ impl SentryConfig {
         Self { dsn: dsn.into(), ..Self::default() }
     }
 
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
-        if !self.dsn.is_empty() {
-            self.parse()?;
-        }
-        if self.timeout.is_zero() {
-            return Err(("sentry.timeout", "is 0: nothing could be sent".to_owned()));
-        }
-        Ok(())
-    }
-
     // What is wrong with it is not repeated: the text has the key.
-    fn parse(&self) -> Result<Dsn, (&'static str, String)> {
+    fn parse(&self) -> Result<Dsn, &'static str> {
         let dsn = self.dsn.expose().parse::<Dsn>();
-        let dsn =
-            dsn.map_err(|_| ("sentry.dsn", "can't be read: it is like https://<key>@<host>/<project>".to_owned()))?;
+        let dsn = dsn.map_err(|_| "can't be read: it is like https://<key>@<host>/<project>")?;
         if dsn.scheme() == sentry::types::Scheme::Https && cfg!(not(feature = "tls")) {
-            return Err(("sentry.dsn", "is https, which needs the feature `tls` of kit".to_owned()));
+            return Err("is https, which needs the feature `tls` of kit");
         }
         Ok(dsn)
+    }
+}
+
+impl Validate for SentryConfig {
+    fn validate(&self, report: &mut Violations) {
+        if !self.dsn.is_empty()
+            && let Err(why) = self.parse()
+        {
+            report.add("dsn", why);
+        }
+        report.require(!self.timeout.is_zero(), "timeout", "is 0: nothing could be sent");
     }
 }
 
@@ -94,9 +98,8 @@ impl SentryReporter {
     /// # Errors
     /// `INVALID_ARGUMENT` when the settings can't be used.
     pub fn new(config: &SentryConfig) -> Result<Self, Error> {
-        let invalid = |(key, why): (&str, String)| Error::invalid_argument(format!("report.{key} {why}"));
-        config.check().map_err(invalid)?;
-        let dsn = config.parse().map_err(invalid)?;
+        config.check("report.sentry")?;
+        let dsn = config.parse().map_err(|why| Error::invalid_argument(format!("report.sentry.dsn {why}")))?;
         let post = Arc::new(Post::new(&dsn, config)?);
         let mut options = ClientOptions::new().default_integrations(false).transport(post);
         options.dsn = Some(dsn);

@@ -1,12 +1,18 @@
-//! What types alone cannot say about a configuration.
+//! What types alone cannot say about settings.
+//!
+//! Every section of settings of the kit implements [`Validate`], and so do those of a service. Who loads settings from files
+//! uses `kit::config` (feature `config`), which checks all of them before anything starts; who makes them in code is
+//! checked where they are used, such as by `Server::bind`.
+
+use crate::Error;
 
 /// Checks that a configuration makes sense, beyond the types of its values.
 ///
-/// [`Loader::load_validated`](super::Loader::load_validated) calls it and tells for each violation
-/// where the value was set. Report all that is wrong; don't stop at the first.
+/// `Loader::load_validated` of `kit::config` calls it and tells for each violation where the value was set. Report all that is
+/// wrong; don't stop at the first.
 ///
 /// ```
-/// use kit::config::{Validate, Violations};
+/// use kit::validate::{Validate, Violations};
 ///
 /// struct Config { database: Database }
 /// struct Database { min: u32, max: u32 }
@@ -34,6 +40,28 @@
 pub trait Validate {
     /// Adds to the report whatever is wrong.
     fn validate(&self, report: &mut Violations);
+
+    /// The first that is wrong, for those who can't use such settings. `section` is what these settings are called where they
+    /// are set, such as `server`; it may be empty.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` that names the setting.
+    ///
+    /// ```
+    /// use kit::{task::TasksConfig, validate::Validate as _};
+    ///
+    /// let error = TasksConfig { max_running: 0 }.check("tasks").unwrap_err();
+    /// assert_eq!(error.message(), "tasks.max_running is 0: no task could run");
+    /// ```
+    fn check(&self, section: &str) -> Result<(), Error> {
+        let mut report = Violations { prefix: section.to_owned(), found: Vec::new() };
+        self.validate(&mut report);
+        match report.iter().next() {
+            None => Ok(()),
+            Some(("", message)) => Err(Error::invalid_argument(message.to_owned())),
+            Some((key, message)) => Err(Error::invalid_argument(format!("{key} {message}"))),
+        }
+    }
 }
 
 /// Collects what [`Validate`] finds. Empty by default.
@@ -81,5 +109,32 @@ impl Violations {
             (prefix, "") => prefix.to_owned(),
             (prefix, key) => format!("{prefix}.{key}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Code;
+
+    struct Pool(u32);
+
+    impl Validate for Pool {
+        fn validate(&self, report: &mut Violations) {
+            report.require(self.0 > 0, "", "is empty");
+            report.require(self.0 != 1, "max", "is 1");
+            report.require(self.0 != 1, "min", "is 1");
+        }
+    }
+
+    #[test]
+    fn who_cannot_use_settings_is_told_the_first_that_is_wrong() {
+        let said = |pool: Pool, section| pool.check(section).unwrap_err().message().to_owned();
+        Pool(2).check("pool").unwrap();
+        assert_eq!(said(Pool(0), "pool"), "pool is empty");
+        assert_eq!(said(Pool(0), ""), "is empty");
+        assert_eq!(said(Pool(1), "pool"), "pool.max is 1");
+        assert_eq!(said(Pool(1), ""), "max is 1");
+        assert_eq!(Pool(1).check("pool").unwrap_err().code(), Code::InvalidArgument);
     }
 }
