@@ -194,6 +194,7 @@ fn render(node: &Node, hidden: bool, mask: &Mask) -> String {
         Value::Bool(value, _) => value.to_string(),
         Value::Seq(items) if items.is_empty() => "[]".to_owned(),
         Value::Map(entries) if entries.is_empty() => "{}".to_owned(),
+        Value::Str(text) if text.is_empty() => quote(""),
         _ if hidden => quote(MASK),
         Value::Int(_, text) | Value::Float(_, text) => text.clone(),
         Value::Str(text) => quote(&mask.text(text)),

@@ -67,9 +67,12 @@ impl Names {
             .iter()
             .map(|(name, keys)| (distance(rest, name.strip_prefix(prefix).unwrap_or(name)), name, keys))
             .min_by_key(|(distance, ..)| *distance)
-            .filter(|(distance, ..)| *distance <= tolerance);
-        match nearest {
-            Some((_, name, keys)) => format!("no key has this name; did you mean {name}, for {}?", print(keys)),
+            .filter(|(distance, ..)| *distance <= tolerance)
+            .map(|(_, name, keys)| (name, keys));
+        // Sections of the kit stand where the service puts them, mostly one deeper than a page about them says.
+        let below = format!("_{}", rest.trim_start_matches('_'));
+        match nearest.or_else(|| self.keys.iter().find(|(name, _)| name.ends_with(&below))) {
+            Some((name, keys)) => format!("no key has this name; did you mean {name}, for {}?", print(keys)),
             None => "no key has this name".to_owned(),
         }
     }

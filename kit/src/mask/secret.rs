@@ -64,7 +64,8 @@ impl fmt::Display for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(MASK)
+        // One that is not set is no secret, and who looks for why something is refused has to see it.
+        serializer.serialize_str(if self.0.is_empty() { "" } else { MASK })
     }
 }
 

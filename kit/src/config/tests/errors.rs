@@ -112,6 +112,7 @@ fn mistakes_in_variables() {
             "x",
             "env APP_DATABSE_URL: no key has this name; did you mean APP_DATABASE_URL, for `database.url`?",
         ),
+        ("APP_URL", "x", "env APP_URL: no key has this name; did you mean APP_DATABASE_URL, for `database.url`?"),
         ("APP_QUITE_DIFFERENT", "x", "env APP_QUITE_DIFFERENT: no key has this name"),
         (
             "APP_DATABASE",
