@@ -70,7 +70,7 @@ mod tests {
             let expected: Vec<f32> = moments.clone().map(|moment| ring.get(moment)).collect();
             assert_eq!(ring.copy(&moments), expected, "{moments:?}");
         }
-        assert!(ring.copy(&(2500..=2499)).is_empty());
+        assert!(ring.copy(&std::ops::RangeInclusive::new(2500, 2499)).is_empty());
         ring.clear();
         assert!((0..900).all(|moment| ring.get(moment).is_nan()));
     }

@@ -41,7 +41,8 @@
 
 mod layer;
 mod service;
-#[cfg(all(test, any(feature = "grpc", feature = "http")))]
+#[cfg(test)]
+#[cfg(any(feature = "grpc", feature = "http"))]
 mod tests;
 
 pub use layer::TraceLayer;
