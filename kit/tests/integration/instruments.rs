@@ -16,6 +16,7 @@ use crate::{
 fn config() -> InstrumentsConfig {
     let mut config = InstrumentsConfig::silent();
     config.debug.enabled = true;
+    config.debug.hosts.push("test".to_owned());
     config.listen_on("127.0.0.1:0".parse().unwrap());
     config
 }

@@ -158,7 +158,7 @@ async fn otlp_carries_the_same_spans() {
 async fn settings_that_cannot_work_stop_the_start() {
     for url in ["zipkin:9411", "ftp://zipkin", "http://user:pa/ss@zipkin"] {
         let error = Reporter::start(&config(Destination::Zipkin, url.to_owned())).unwrap_err();
-        assert!(error.message().starts_with("url ") && !error.message().contains("pa/ss"), "{error}");
+        assert!(error.message().starts_with("spans.url ") && !error.message().contains("pa/ss"), "{error}");
     }
     let missing =
         ReporterConfig { ca: Some("/nowhere".into()), ..config(Destination::Zipkin, "https://zipkin".into()) };
