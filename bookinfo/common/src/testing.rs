@@ -16,10 +16,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a failed step fails the test")]
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read, Write as _},
     net::TcpStream,
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, sync_channel},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
     time::Duration,
 };
@@ -30,7 +30,7 @@ use kit::{
 };
 
 /// A busy machine starts a program in less.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// No test makes a program say so much: one that is full would wait for its reader.
 const MOST_LINES: usize = 10_000;
@@ -50,6 +50,17 @@ pub struct Process {
     folder: Folder,
 }
 
+/// Sends on the lines of one of the outputs of a program.
+fn forward(output: impl Read + Send + 'static, lines: SyncSender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                break;
+            }
+        }
+    });
+}
+
 impl Process {
     /// Starts a server with these variables and no other, and waits until it says where it serves.
     pub fn start(program: &str, env: &[(&str, &str)]) -> Self {
@@ -65,16 +76,11 @@ impl Process {
         let folder = Folder::new();
         std::fs::create_dir_all(folder.path("")).unwrap();
         let mut command = command(program, env);
-        let mut child = command.args(args).current_dir(folder.path("")).stdout(Stdio::piped()).spawn().unwrap();
-        let output = child.stdout.take().unwrap();
+        command.args(args).current_dir(folder.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let (sender, lines) = sync_channel(MOST_LINES);
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
+        forward(child.stdout.take().unwrap(), sender.clone());
+        forward(child.stderr.take().unwrap(), sender);
         Self { child, lines, http: String::new(), grpc: String::new(), folder }
     }
 
@@ -107,12 +113,12 @@ impl Process {
         &self.folder
     }
 
-    /// The next line of the output that contains a text.
+    /// The next line of its outputs that contains a text.
     pub fn line(&self, text: &str) -> String {
         self.lines_until(text).pop().unwrap()
     }
 
-    /// The next lines of the output, up to the one that contains a text.
+    /// The next lines of its outputs, up to the one that contains a text.
     pub fn lines_until(&self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
