@@ -5,7 +5,7 @@ use std::{fmt, future::Future, net::SocketAddr, time::Duration};
 use futures_util::FutureExt as _;
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,7 @@ use crate::task::Tasks;
 const TASKS_LAST: Duration = Duration::from_secs(1);
 
 /// How long the figures of the debug port may take to end. A source of somebody's own that blocks its thread can't be stopped.
+#[cfg(feature = "debug")]
 const DEBUG_LAST: Duration = Duration::from_secs(1);
 
 /// A server whose ports are bound: connections wait in their queues until it runs.
@@ -164,7 +165,7 @@ impl BoundServer {
             tokio::select! {
                 biased;
                 () = at_once.clone() => {}
-                _ = timeout(DEBUG_LAST, debug.stop()) => {}
+                _ = tokio::time::timeout(DEBUG_LAST, debug.stop()) => {}
             }
         }
         admin.close(at_once.clone()).await;

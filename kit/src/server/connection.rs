@@ -142,6 +142,7 @@ impl Connections {
     }
 
     /// Done so long after the stop has come to the connections.
+    #[cfg(feature = "tls")]
     async fn closing_since(&self, long: Duration) {
         self.closing.cancelled().await;
         sleep(long).await;
