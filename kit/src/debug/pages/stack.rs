@@ -72,7 +72,7 @@ fn layer_html(layer: &LayerInfo) -> String {
         format!(" <span class=\"chip {tone}\">{label}</span>")
     });
     let mut html = format!("<h4>{}{}</h4>", Escaped(layer.name()), chip.unwrap_or_default());
-    html.push_str(&html::fields(layer.settings()));
+    html.push_str(&html::fields(&layer.settings()));
     if let Some(state) = state.as_ref().filter(|state| !state.is_null()) {
         let _ = write!(html, "<h5>now</h5>{}", html::fields(state));
     }
