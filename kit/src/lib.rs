@@ -57,7 +57,6 @@ pub mod server;
 pub mod size;
 #[cfg(feature = "sql")]
 pub mod sql;
-#[allow(unused_imports, reason = "until the first layer that is shared without locks")]
 mod sync;
 pub mod task;
 pub mod telemetry;

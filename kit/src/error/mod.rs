@@ -297,6 +297,11 @@ impl Error {
         if self.0.rejected { Class::Rejected } else { self.0.code.class() }
     }
 
+    /// Whether a layer of our own refused the call; the service never saw it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.0.rejected
+    }
+
     /// Whether it speaks against the health of whoever answered: what a breaker counts.
     pub fn is_fault(&self) -> bool {
         matches!(self.class(), Class::Fault | Class::Transient)

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test sends a handful of signals: its channels need no bound")]
 
 mod bad_input;
+mod breaker;
 mod cache;
 mod calls;
 mod chromium;
