@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kit::{
-    Code, Context, Error,
+    Code, Context,
     client::Channel,
     layer::{
         breaker::{Breaker, BreakerConfig, BreakerLayer, BreakerState},

@@ -47,6 +47,12 @@ pub struct BreakerFigures {
     pub slow: u64,
     /// Calls that run.
     pub in_flight: u64,
+    /// Probes that run.
+    pub probes: u32,
+    /// Probes that succeeded, of those that are needed to close it.
+    pub passed: u32,
+    /// How often it opened without having been healthy in between.
+    pub openings: u32,
     /// How long it has been in its state.
     pub since: Duration,
     /// How long until it lets a probe through. `None` when it is closed or forced.
@@ -173,6 +179,9 @@ impl Breaker {
             failures: view.figures.failures,
             slow: view.figures.slow,
             in_flight: view.in_flight,
+            probes: view.probes,
+            passed: view.passed,
+            openings: view.streak,
             since: Duration::from_nanos(now.saturating_sub(view.since)),
             wait: view.until.map(|until| Duration::from_nanos(until.saturating_sub(now))),
             why: view.cause.map(|cause| refusal::why(&cause)),
