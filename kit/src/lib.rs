@@ -52,6 +52,8 @@ pub mod mask;
 pub mod message;
 pub mod middleware;
 pub mod proto;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod size;

@@ -3,6 +3,7 @@
 pub mod access_log;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+pub mod rate_limit;
 pub mod recover;
 pub mod report;
 pub mod timeout;

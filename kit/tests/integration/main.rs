@@ -20,6 +20,7 @@ mod log;
 mod metrics;
 mod middleware;
 mod prometheus;
+mod rate_limit;
 mod report;
 mod support;
 mod task;

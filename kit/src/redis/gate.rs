@@ -8,8 +8,6 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::CacheError;
-
 /// At most one line about the same trouble in this time: a server that comes and goes does not fill the log.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -28,10 +26,26 @@ pub(super) struct Gate {
     refusals: Lines,
     timeout: Duration,
     rest: Duration,
+    words: Words,
 }
 
+/// What the log says of a server, in the words of whoever uses it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words {
+    /// It is away, and what is done meanwhile.
+    pub(crate) away: &'static str,
+    /// It is back.
+    pub(crate) back: &'static str,
+    /// It is there and refuses a command.
+    pub(crate) refuses: &'static str,
+}
+
+/// The server is left alone just now.
+#[derive(Debug)]
+pub(super) struct Closed;
+
 impl Gate {
-    pub(super) fn new(server: String, timeout: Duration, rest: Duration) -> Self {
+    pub(super) fn new(server: String, timeout: Duration, rest: Duration, words: Words) -> Self {
         Self {
             server,
             start: Instant::now(),
@@ -42,11 +56,12 @@ impl Gate {
             refusals: Lines::default(),
             timeout,
             rest,
+            words,
         }
     }
 
     /// Lets a command through, or says at once that the server is away.
-    pub(super) fn enter(&self) -> Result<(), CacheError> {
+    pub(super) fn enter(&self) -> Result<(), Closed> {
         let until = self.closed_until.load(Ordering::Acquire);
         if until == 0 {
             return Ok(());
@@ -60,7 +75,13 @@ impl Gate {
             return Ok(());
         }
         self.failed.fetch_add(1, Ordering::Relaxed);
-        Err(CacheError::unavailable(format_args!("{} is away and not asked just now", self.server)))
+        Err(Closed)
+    }
+
+    /// For how long it stays closed; `None` while it is open, zero when the next command tries.
+    pub(super) fn closed_for(&self) -> Option<Duration> {
+        let until = self.closed_until.load(Ordering::Acquire);
+        (until != 0).then(|| Duration::from_micros(until.saturating_sub(self.now())))
     }
 
     /// The server answered, whatever it said.
@@ -70,7 +91,7 @@ impl Gate {
         }
         let failed = self.failed.swap(0, Ordering::Relaxed);
         if self.told.swap(false, Ordering::Relaxed) {
-            tracing::info!(server = self.server, failed, "the cache is back");
+            tracing::info!(server = self.server, failed, "{}", self.words.back);
         }
     }
 
@@ -80,12 +101,7 @@ impl Gate {
         let until = self.now().saturating_add(micros(self.rest)).max(1);
         if self.closed_until.swap(until, Ordering::AcqRel) == 0 && self.outages.may(self.now()) {
             self.told.store(true, Ordering::Relaxed);
-            tracing::warn!(
-                server = self.server,
-                command,
-                why,
-                "the cache is away: answers are loaded until it is back"
-            );
+            tracing::warn!(server = self.server, command, why, "{}", self.words.away);
         }
     }
 
@@ -93,7 +109,7 @@ impl Gate {
     pub(super) fn refused(&self, command: &str, why: &dyn fmt::Display) {
         if self.refusals.may(self.now()) {
             let since_last = self.refusals.suppressed.swap(0, Ordering::Relaxed);
-            tracing::warn!(server = self.server, command, %why, since_last, "the cache refuses a command");
+            tracing::warn!(server = self.server, command, %why, since_last, "{}", self.words.refuses);
         } else {
             self.refusals.suppressed.fetch_add(1, Ordering::Relaxed);
         }
@@ -134,7 +150,8 @@ mod tests {
     const REST: Duration = Duration::from_secs(1);
 
     fn gate() -> Gate {
-        Gate::new("redis://test".to_owned(), TIMEOUT, REST)
+        let words = Words { away: "away", back: "back", refuses: "refuses" };
+        Gate::new("redis://test".to_owned(), TIMEOUT, REST, words)
     }
 
     #[tokio::test(start_paused = true)]
@@ -143,7 +160,8 @@ mod tests {
         gate.enter().unwrap();
         gate.failed("GET", "gone");
         advance(REST - Duration::from_millis(1)).await;
-        assert!(gate.enter().unwrap_err().is_unavailable());
+        gate.enter().unwrap_err();
+        assert_eq!(gate.closed_for(), Some(Duration::from_millis(1)));
         advance(Duration::from_millis(1)).await;
         gate.enter().unwrap();
         gate.enter().unwrap_err();
@@ -151,6 +169,7 @@ mod tests {
         advance(REST).await;
         gate.enter().unwrap();
         gate.answered();
+        assert_eq!(gate.closed_for(), None);
         gate.enter().unwrap();
         gate.enter().unwrap();
     }

@@ -1,22 +1,19 @@
 //! Values in a Redis server.
 
-mod gate;
-
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, RedisError, RedisResult, Script,
-    ServerErrorKind, aio::MultiplexedConnection, cmd,
-};
-use arc_swap::ArcSwapOption;
+use ::redis::{RedisError, RedisResult, Script, aio::MultiplexedConnection, cmd};
 use bytes::Bytes;
-use tokio::{sync::Mutex, time::timeout};
 
 use super::{Cache, CacheConfig, CacheError, LONGEST};
-use gate::Gate;
+use crate::redis::{Fault, FaultKind, Link, Words, is_url};
 
-/// How many commands may wait to be written: with fewer, callers queue for room before they queue for the answer.
-const QUEUED: usize = 1024;
+/// What the log says of the server.
+const WORDS: Words = Words {
+    away: "the cache is away: answers are loaded until it is back",
+    back: "the cache is back",
+    refuses: "the cache refuses a command",
+};
 
 /// How many keys Redis looks at in one step of a flush: a fraction of a millisecond, after which others have their turn.
 const FLUSH_STEP: usize = 500;
@@ -46,158 +43,45 @@ return 1
 pub struct Redis(Arc<Inner>);
 
 struct Inner {
-    client: Client,
-    shown: String,
+    link: Link,
     prefix: String,
-    timeout: Duration,
-    connection: ArcSwapOption<MultiplexedConnection>,
-    /// Whoever finds no connection makes one, and the others wait for it.
-    connecting: Mutex<()>,
-    gate: Gate,
     save_if: Script,
 }
 
 impl Redis {
     /// The server that the settings name; it is not connected yet. Otherwise what is wrong with the URL.
     pub(super) fn open(config: &CacheConfig) -> Result<Self, String> {
-        let shown = shown(&config.url);
-        match config.url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("redis" | "valkey" | "unix" | "redis+unix") => {}
-            Some("rediss" | "valkeys") => {
-                return Err(format!("({shown}) asks for TLS, which is not built in: use redis://"));
-            }
-            _ => return Err("must be memory:, redis://host:6379 or off".to_owned()),
+        if !is_url(&config.url) {
+            return Err("must be memory:, redis://host:6379 or off".to_owned());
         }
-        let client = Client::open(config.url.as_str()).map_err(|error| {
-            let why = error.detail().map(|why| format!(": {why}")).unwrap_or_default();
-            format!("({shown}) is not like redis://user:password@host:6379/0{why}")
-        })?;
-        Ok(Self(Arc::new(Inner {
-            client,
-            prefix: config.prefix.clone(),
-            timeout: config.timeout,
-            connection: ArcSwapOption::empty(),
-            connecting: Mutex::new(()),
-            gate: Gate::new(shown.clone(), config.timeout, config.rest),
-            save_if: Script::new(SAVE_IF),
-            shown,
-        })))
+        let link = Link::open(&config.url, config.timeout, config.rest, WORDS)?;
+        Ok(Self(Arc::new(Inner { link, prefix: config.prefix.clone(), save_if: Script::new(SAVE_IF) })))
     }
 
     fn key(&self, key: &str) -> String {
         format!("{}{key}", self.0.prefix)
     }
 
-    /// Runs a command, the one way to the server: as a span of the trace that it is run for, with its name and never a key or a
-    /// value.
     async fn command<T, F, Fut>(&self, name: &'static str, run: F) -> Result<T, CacheError>
     where
         F: FnOnce(MultiplexedConnection) -> Fut + Send,
         Fut: Future<Output = RedisResult<T>> + Send,
     {
-        #[cfg(feature = "trace")]
-        {
-            use crate::{endpoint::current, trace::Kind};
-            let span = current::child_span(name).with_kind(Kind::Client).with_remote("redis", None);
-            span.tag("db.system", "redis");
-            let result = span.run(self.send(name, run)).await;
-            if let Err(error) = &result {
-                span.fail(error.to_string());
-            }
-            result
-        }
-        #[cfg(not(feature = "trace"))]
-        self.send(name, run).await
-    }
-
-    /// What the server does not answer in time counts as not there.
-    async fn send<T, F, Fut>(&self, name: &'static str, run: F) -> Result<T, CacheError>
-    where
-        F: FnOnce(MultiplexedConnection) -> Fut + Send,
-        Fut: Future<Output = RedisResult<T>> + Send,
-    {
-        let inner = &*self.0;
-        inner.gate.enter()?;
-        let mut used = None;
-        let work = async {
-            let connection = inner.connection().await?;
-            used = Some(Arc::clone(&connection));
-            run(MultiplexedConnection::clone(&connection)).await
-        };
-        let outcome = match timeout(inner.timeout, work).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))),
-        };
-        let error = match outcome {
-            Ok(value) => {
-                inner.gate.answered();
-                return Ok(value);
-            }
-            Err(error) => error,
-        };
-        let shown = &inner.shown;
-        if is_away(&error) {
-            if let Some(used) = used {
-                inner.discard(&used);
-            }
-            let why =
-                if error.is_timeout() { format!("no answer within {:?}", inner.timeout) } else { error.to_string() };
-            inner.gate.failed(name, &why);
-            return Err(CacheError::unavailable(format_args!("{name} at {shown}: {why}")));
-        }
-        inner.gate.answered();
-        inner.gate.refused(name, &error);
-        Err(CacheError::refused(format_args!("{name} at {shown}: {error}")))
+        Ok(self.0.link.command(name, run).await?)
     }
 }
 
-impl Inner {
-    async fn connection(&self) -> RedisResult<Arc<MultiplexedConnection>> {
-        if let Some(connection) = self.connection.load_full() {
-            return Ok(connection);
+impl From<Fault> for CacheError {
+    fn from(fault: Fault) -> Self {
+        match fault.kind {
+            FaultKind::NotAsked | FaultKind::Away => Self::unavailable(fault.message),
+            FaultKind::Refused => Self::refused(fault.message),
         }
-        let _one_at_a_time = self.connecting.lock().await;
-        if let Some(connection) = self.connection.load_full() {
-            return Ok(connection);
-        }
-        // The timeout of the command covers connecting and answering.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
-            .set_response_timeout(None)
-            .set_pipeline_buffer_size(QUEUED);
-        let connection = Arc::new(self.client.get_multiplexed_async_connection_with_config(&config).await?);
-        self.connection.store(Some(Arc::clone(&connection)));
-        Ok(connection)
     }
-
-    /// The next command connects anew: a server that went away without a word would be waited for on the old connection.
-    fn discard(&self, connection: &Arc<MultiplexedConnection>) {
-        self.connection.compare_and_swap(connection, None);
-    }
-}
-
-/// Whether the server is not to be reached, or not ready, rather than that it refuses this command.
-fn is_away(error: &RedisError) -> bool {
-    use ErrorKind::{AuthenticationFailed, Io, Server};
-    use ServerErrorKind::{BusyLoading, MasterDown, TryAgain};
-    error.is_connection_dropped()
-        || matches!(error.kind(), Io | AuthenticationFailed | Server(BusyLoading | MasterDown | TryAgain))
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
 }
 
 fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE")
-}
-
-/// A URL without user, password and parameters.
-pub(super) fn shown(url: &str) -> String {
-    match url.into_connection_info() {
-        Ok(info) => match info.addr() {
-            address @ ConnectionAddr::Unix(_) => address.to_string(),
-            address => format!("redis://{address}/{}", info.redis_settings().db()),
-        },
-        Err(_) => "...".to_owned(),
-    }
 }
 
 /// In whole milliseconds, and at least one: Redis refuses zero.
@@ -299,7 +183,10 @@ impl Cache for Redis {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("url", &self.0.shown).field("prefix", &self.0.prefix).finish_non_exhaustive()
+        f.debug_struct("Redis")
+            .field("url", &self.0.link.shown())
+            .field("prefix", &self.0.prefix)
+            .finish_non_exhaustive()
     }
 }
 
