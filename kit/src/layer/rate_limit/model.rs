@@ -92,7 +92,7 @@ proptest! {
             }
         }
         for from in &admitted {
-            let window = admitted.iter().filter(|at| (*from..=from + per).contains(at)).count() as u64;
+            let window = admitted.iter().filter(|at| (*from..=from + per).contains(*at)).count() as u64;
             prop_assert!(window <= limit + burst, "{window} in {per} from {from}: {admitted:?}");
         }
     }
