@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::{Extensions, HeaderName};
+use http::{Extensions, HeaderName, HeaderValue};
 use tokio::time::{Duration, Instant};
 
 use super::{Metadata, Method, RequestId};
@@ -65,6 +65,8 @@ pub struct Context {
     // For the same reason.
     #[cfg(feature = "trace")]
     span: Option<Span>,
+    // The retry budget that has counted this call, by its address; 0 for none.
+    counted_in: usize,
     inner: Arc<Inner>,
 }
 
@@ -94,12 +96,16 @@ const TRACE_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("x-b3-flags"),
 ];
 
+/// gRPC's name for how often a call was tried before, from its text on retries (gRFC A6). Over HTTP/JSON it is the same.
+const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
 impl Context {
     fn of(deadline: Option<Instant>, inner: Inner) -> Self {
         Self {
             deadline,
             #[cfg(feature = "trace")]
             span: None,
+            counted_in: 0,
             inner: Arc::new(inner),
         }
     }
@@ -148,7 +154,8 @@ impl Context {
 
     /// The context of a call to `method` that this call makes.
     ///
-    /// Deadline, request id, the open span and the outgoing metadata go with it. Where no trace is going on here, the
+    /// Deadline, request id, the open span and the outgoing metadata go with it, and that the call is part of a repeated attempt if
+    /// it is ([`Context::previous_attempts`]). Where no trace is going on here, the
     /// headers of the caller's go on as they came.
     #[must_use]
     pub fn next(&self, method: &Method) -> Self {
@@ -159,6 +166,10 @@ impl Context {
                     metadata.copy_from(&self.inner.metadata, name);
                 }
             }
+        }
+        let previous = self.previous_attempts();
+        if previous > 0 {
+            metadata.set(PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
         }
         let next = Self::of(
             self.deadline,
@@ -258,6 +269,35 @@ impl Context {
     /// How long the caller still waits; zero when the deadline has passed.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// How often this call, or one that led to it, was tried before: 0 for a first attempt.
+    ///
+    /// It is the metadata `grpc-previous-rpc-attempts`, believed from anyone, because all that it does is that nobody further on
+    /// tries again: a call that is repeated is not repeated once more at every hop.
+    pub fn previous_attempts(&self) -> u32 {
+        if self.inner.metadata.is_empty() {
+            return 0;
+        }
+        let value = self.inner.metadata.headers().get(&PREVIOUS_ATTEMPTS);
+        value.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// The context of a further attempt of the same call, after `previous` others. What it leaves for its answer is its own.
+    pub(crate) fn attempt(&self, previous: u32) -> Self {
+        let mut attempt = self.clone();
+        let inner = Arc::make_mut(&mut attempt.inner);
+        inner.metadata.set(PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
+        inner.answer = Arc::default();
+        attempt
+    }
+
+    pub(crate) fn counted_in(&self) -> usize {
+        self.counted_in
+    }
+
+    pub(crate) fn set_counted_in(&mut self, budget: usize) {
+        self.counted_in = budget;
     }
 
     /// Who calls; `None` for calls inside the process.

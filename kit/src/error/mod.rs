@@ -57,6 +57,7 @@ struct Inner {
     stack: Option<Arc<Backtrace>>,
     panicked: bool,
     rejected: bool,
+    unprocessed: bool,
 }
 
 /// A machine-readable reason: `google.rpc.ErrorInfo`.
@@ -105,6 +106,7 @@ impl Error {
             stack: stack::capture(code),
             panicked: false,
             rejected: false,
+            unprocessed: false,
         }))
     }
 
@@ -219,6 +221,14 @@ impl Error {
         self
     }
 
+    /// Marks the error as one of a call that surely never reached the service: the connection could not be made, the stream was
+    /// refused. Such a call may be made again whatever its method does. For channels; a service can't know it of itself.
+    #[must_use]
+    pub fn unprocessed(mut self) -> Self {
+        self.0.unprocessed = true;
+        self
+    }
+
     /// Notes that it was a panic, and where.
     pub(crate) fn of_panic(mut self, stack: Option<Backtrace>) -> Self {
         self.0.panicked = true;
@@ -305,6 +315,11 @@ impl Error {
     /// Whether the same call may succeed when it is made again.
     pub fn is_retryable(&self) -> bool {
         self.class() == Class::Transient || (self.class() == Class::Rejected && self.0.retry_delay.is_some())
+    }
+
+    /// Whether the call surely never reached the service: see [`Error::unprocessed`].
+    pub fn is_unprocessed(&self) -> bool {
+        self.0.unprocessed
     }
 
     /// All there is to know, for the log: `Display` of it has the log message and the chain of causes.

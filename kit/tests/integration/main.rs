@@ -21,6 +21,7 @@ mod metrics;
 mod middleware;
 mod prometheus;
 mod report;
+mod retry;
 mod support;
 mod task;
 mod tls;

@@ -62,11 +62,11 @@ fn from_text<E: serde::de::Error>(text: &str) -> Result<Option<Duration>, E> {
     }
 }
 
-fn write<S: Serializer>(limit: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::layer) fn write<S: Serializer>(limit: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&to_text(*limit))
 }
 
-fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+pub(in crate::layer) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     from_text(&String::deserialize(deserializer)?).map_err(|e: D::Error| D::Error::custom(e))
 }
 

@@ -16,5 +16,6 @@ mod layer;
 mod service;
 
 pub use config::TimeoutConfig;
+pub(in crate::layer) use config::{read as read_limit, write as write_limit};
 pub use layer::TimeoutLayer;
 pub use service::{ResponseFuture, Timeout};
