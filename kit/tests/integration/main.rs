@@ -7,6 +7,7 @@ mod bad_input;
 mod cache;
 mod calls;
 mod chromium;
+mod concurrency;
 mod conformance;
 mod debug;
 mod debug_charts;
