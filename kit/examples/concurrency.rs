@@ -58,7 +58,8 @@ async fn main() -> Result<(), Error> {
     println!("{:?}", limit.figures());
 
     // Nothing is slow and nothing fails, so the limit rises while it is used.
-    let limit = Adaptive::new(&AdaptiveConfig { initial: 5, window: Duration::from_millis(10), ..AdaptiveConfig::default() })?;
+    let limit =
+        Adaptive::new(&AdaptiveConfig { initial: 5, window: Duration::from_millis(10), ..AdaptiveConfig::default() })?;
     let endpoints = around(&limit);
     for _ in 0..10 {
         let calls = (0..5).map(|_| endpoints.hello(&Context::background(), HelloRequest::default()));

@@ -23,9 +23,8 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// As many as the windows of Netflix' concurrency-limits ask for.
 const MIN_SAMPLES: u32 = 10;
 
-/// Half of Envoy's interval for its own recalculation of the latency without load (60 s), which lets 3 calls run meanwhile:
-/// here it is half of the limit, for a window.
-const PROBE: Duration = Duration::from_secs(30);
+/// How often TCP's BBR measures the time without load (ProbeRTT): there with four packets under way, here with half of the limit.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// An eighth of what [`ConcurrencyConfig`](crate::layer::concurrency::ConcurrencyConfig) has by default: the limit is as much
 /// smaller, and calls that wait here are no reason for it to grow.
@@ -77,7 +76,7 @@ pub struct AdaptiveConfig {
     /// How many calls have to end in a window; with fewer it goes on. Default: 10.
     pub min_samples: u32,
     /// How often half of the limit is tried for a window, to learn how long calls take without load; `null` never. Needed where
-    /// a service is at its limit for minutes, or the limit would get used to that. Default: 30 s.
+    /// a service is at its limit for minutes, or the limit would get used to that. Default: 10 s.
     #[serde(with = "duration::option")]
     pub probe: Option<Duration>,
     /// How many calls may wait; 0 refuses at once what is too much. Default: 16.

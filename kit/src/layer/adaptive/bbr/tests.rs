@@ -143,12 +143,12 @@ async fn calls_count_until_their_answer_and_only_answers_are_learned_from() {
     let say = Endpoint::from_fn(method(MethodKind::Unary), |_, text: String| async move {
         sleep(Duration::from_millis(10)).await;
         match &*text {
-            "internal" => Err(Error::internal("a bug")),
+            "internal" => Err::<String, _>(Error::internal("a bug")),
             "forever" => std::future::pending().await,
             _ => Err(Error::not_found("no such thing")),
         }
     });
-    let say: Endpoint<String, String> = say.with(&bbr);
+    let say = say.with(&bbr);
     let call = |text: &str| say.call(Request::new(Context::background(), text.to_owned()));
     for text in ["internal", "forever"] {
         let _ = tokio::time::timeout(Duration::from_millis(50), call(text)).await;

@@ -51,13 +51,15 @@ async fn follows_the_capacity(config: AdaptiveConfig) {
     let limit = Adaptive::new(&config).unwrap();
     let work = service(&workers).with(&limit);
     let answered = Arc::new(AtomicU64::new(0));
-    let mut callers = tokio::task::JoinSet::new();
+    let mut callers = tokio::task::JoinSet::<()>::new();
     for _ in 0..240 {
         let (work, answered) = (work.clone(), Arc::clone(&answered));
         callers.spawn(async move {
             loop {
                 match work.call(Request::new(Context::background(), String::new())).await {
-                    Ok(_) => drop(answered.fetch_add(1, Ordering::Relaxed)),
+                    Ok(_) => {
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
                     Err(_) => sleep(REST).await,
                 }
             }

@@ -224,11 +224,11 @@ impl tower::Service<Request<String>> for Once {
 
 #[tokio::test(start_paused = true)]
 async fn the_service_that_is_ready_waits_with_its_call() {
-    use tower::{Layer as _, Service as _, ServiceExt as _};
+    use tower::{Layer as _, Service as _, ServiceExt};
     let one = Concurrency::new(&config(1, 4)).unwrap();
     let permit = enter(&one.limiter, Priority::Normal).admitted();
     let mut service = ConcurrencyLayer::new(&one).layer(Once::default());
-    let mut call = Box::pin(service.ready().await.unwrap().call(request("a")));
+    let mut call = Box::pin(ServiceExt::<Request<String>>::ready(&mut service).await.unwrap().call(request("a")));
     assert!(std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await.is_pending());
     drop(permit);
     assert_eq!(call.await.unwrap().message(), "a");
