@@ -98,13 +98,11 @@ impl Recording {
             .blocklist(&NOT_IN)
             .build()
             .map_err(|error| match error {
+                // It is made once in a process, and stays what it was.
+                ::pprof::Error::CreatingError => no_folder(),
                 // Ours have ended: the turn says so.
                 ::pprof::Error::Running if is_ignored(&std::fs::read_to_string(STATUS).unwrap_or_default()) => {
-                    Refusal::new(
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        "the profiler could not end an earlier recording, for which it needs to make an empty file in the \
-                         temporary folder: make room there, or set TMPDIR, and restart the program to record again",
-                    )
+                    no_folder()
                 }
                 ::pprof::Error::Running => Refusal::new(
                     StatusCode::CONFLICT,
@@ -174,6 +172,15 @@ impl fmt::Debug for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recording").field("hz", &self.hz).finish_non_exhaustive()
     }
+}
+
+/// The profiler makes an empty file before the first recording and after each, and is of no use any more when it can't.
+fn no_folder() -> Refusal {
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the profiler could not make an empty file in the temporary folder: make room there, or set TMPDIR to a folder that can be \
+         written, and restart the program to record",
+    )
 }
 
 /// What the kernel says of this process.
