@@ -37,6 +37,7 @@ doc:
 # Rewrite the golden files after a change of the generated code.
 bless:
     KIT_BLESS=1 cargo test -p kit-build
+    KIT_BLESS=1 cargo test -p kit --test simulation
 
 # Benchmarks: ratios against hand-written tonic and axum.
 bench *args:
@@ -45,6 +46,10 @@ bench *args:
 # Both demo services in one process.
 demo:
     cargo run --release -p bookinfo
+
+# A service under three times the load that it can do. Seconds of each phase.
+overload seconds="5":
+    cargo run --release -p kit --example overload -- {{seconds}}
 
 # Profiles under full load: no call may fail. Seconds: ten minutes unless said.
 soak seconds="600":

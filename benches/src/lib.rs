@@ -1,8 +1,9 @@
-//! What the benchmarks share: [`measure`] compares, [`allocations`] counts, [`shelf`] is the service in the kit's way and
+//! What the benchmarks share: [`measure`] compares, [`added`] subtracts, [`allocations`] counts, [`shelf`] is the service in the kit's way and
 //! [`peer`] the same by hand. The figures and how to read them are in the crate's `README.md`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+pub mod added;
 pub mod allocations;
 pub mod chain;
 pub mod client;

@@ -18,7 +18,7 @@ pub const TURNS: usize = 31;
 const TURN: Duration = Duration::from_millis(20);
 
 /// How many calls a turn has when it only has to run.
-const BRIEFLY: u64 = 100;
+pub(crate) const BRIEFLY: u64 = 100;
 
 /// What both sides took for one call, in nanoseconds.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ pub fn is_test() -> bool {
 }
 
 /// Whether criterion runs chosen benchmarks for a profiler, which tables would be in the way of.
-fn is_profiled() -> bool {
+pub(crate) fn is_profiled() -> bool {
     std::env::args().any(|argument| argument == "--profile-time" || argument == "--list")
 }
 
@@ -179,13 +179,13 @@ impl Turns {
     }
 }
 
-fn timed(run: &mut impl FnMut(u64), count: u64) -> Duration {
+pub(crate) fn timed(run: &mut impl FnMut(u64), count: u64) -> Duration {
     let start = Instant::now();
     run(count);
     start.elapsed()
 }
 
-fn calls_of_a_turn(run: &mut impl FnMut(u64)) -> u64 {
+pub(crate) fn calls_of_a_turn(run: &mut impl FnMut(u64)) -> u64 {
     let mut count = 1;
     loop {
         let passed = timed(run, count);
@@ -198,7 +198,7 @@ fn calls_of_a_turn(run: &mut impl FnMut(u64)) -> u64 {
     }
 }
 
-fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

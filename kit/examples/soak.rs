@@ -20,7 +20,7 @@ use kit::{
     Context, Error,
     client::Channel,
     debug::{Debug, DebugConfig},
-    middleware::StandardStack,
+    middleware::{ServerStackConfig, StandardStack},
     server::Server,
     telemetry::log::LogConfig,
 };
@@ -168,7 +168,9 @@ async fn main() -> Result<ExitCode, Failure> {
         None => 600,
     };
     LogConfig { level: "warn".to_owned(), ..LogConfig::default() }.init()?;
-    let endpoints = GreeterEndpoints::new(Busy).with(&StandardStack::default());
+    // All of the load is to be borne.
+    let chain = StandardStack::server(&ServerStackConfig { bbr: None, ..ServerStackConfig::default() })?;
+    let endpoints = GreeterEndpoints::new(Busy).with(&chain);
     let server = Server::new().http("127.0.0.1:0").grpc("127.0.0.1:0").service(&endpoints);
     let config = DebugConfig { addr: SocketAddr::from(([127, 0, 0, 1], 0)), charts: false, ..DebugConfig::default() };
     let server = server.debug(Debug::new("soak").config(&config)).bind().await?;

@@ -15,6 +15,7 @@
 //! | one method, its context and messages | [`endpoint`] |
 //! | what stands around methods | [`middleware`], [`layer`] |
 //! | canonical protobuf JSON | [`json`], [`message`] |
+//! | what requests must be, by rules in the `.proto` file | [`message::rules`], [`layer::validation`] |
 //! | the doors: gRPC and HTTP/JSON | `transport` (features `grpc`, `http`) |
 //! | calling other services | `client` |
 //! | ports, connections, health, stop | `server` (feature `server`) |
@@ -31,7 +32,7 @@
 //! | one database by its URL | `sql` (feature `sql`) |
 //! | answers that are kept for a while, in memory or in Redis | `cache` (features `cache`, `redis`) |
 //!
-//! Default features: `grpc`, `http`, `server`, `log`, `metrics`, `trace`. The others are named above; and `tls`, `reflection`.
+//! Default features: `grpc`, `http`, `server`, `log`, `metrics`, `trace`. The others are named above; and `tls`, `reflection`, `jwt`.
 
 #[cfg(feature = "cache")]
 pub mod cache;
@@ -48,6 +49,7 @@ pub mod debug;
 pub mod duration;
 pub mod endpoint;
 pub mod error;
+mod flights;
 #[cfg(feature = "instruments")]
 pub mod instruments;
 pub mod json;
@@ -56,17 +58,21 @@ pub mod mask;
 pub mod message;
 pub mod middleware;
 pub mod proto;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod size;
 #[cfg(feature = "sql")]
 pub mod sql;
+mod sync;
 pub mod task;
 pub mod telemetry;
 #[cfg(feature = "trace")]
 pub mod trace;
 #[cfg(any(feature = "grpc", feature = "http"))]
 pub mod transport;
+mod trust;
 pub mod validate;
 
 #[doc(inline)]

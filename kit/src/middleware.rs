@@ -23,7 +23,7 @@ use crate::{Endpoint, Method, Payload};
 
 mod standard;
 
-pub use standard::{StandardConfig, StandardStack};
+pub use standard::{ClientStackConfig, MethodSettings, ServerStackConfig, StandardStack};
 
 /// A function from endpoint to endpoint, whatever the messages are.
 ///

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bookcommon::Failure;
 use kit::{
+    Error,
     cache::Cached,
+    config::Loaded,
     instruments::Instruments,
     middleware::StandardStack,
     server::{Check, Server},
@@ -26,6 +28,7 @@ pub struct App {
     endpoints: BookCommentsEndpoints,
     comments: Late<SqlComments>,
     draining: CancellationToken,
+    around: StandardStack,
     instruments: Instruments,
 }
 
@@ -53,9 +56,9 @@ impl App {
             .with_watch_interval(config.watch.interval)
             .with_cache(lists)
             .with_stop(draining.clone());
-        let around = StandardStack::server(&config.standard).watched_by(&telemetry);
+        let around = StandardStack::server(&config.chain())?.watched_by(&telemetry);
         let endpoints = BookCommentsEndpoints::new(Audited::new(service)).with(&around);
-        Ok(Self { endpoints, comments, draining, instruments })
+        Ok(Self { endpoints, comments, draining, around, instruments })
     }
 
     /// One endpoint for each method, with the middleware around it.
@@ -86,6 +89,21 @@ impl App {
         } else {
             server.http(config.http_addr).grpc(config.grpc_addr)
         }
+    }
+
+    /// Takes changed settings of the chain over while the service runs, as long as it does. All others wait for a restart.
+    ///
+    /// # Errors
+    /// When the service stops.
+    pub fn follow(&self, loaded: &Loaded<Config>) -> Result<(), Error> {
+        let service = self.around.clone();
+        let watch = loaded.watch().live(["standard"]).run(move |config: &Config| service.reconfigure(&config.chain()));
+        self.instruments.tasks().spawn_until_stopped("settings", |stop| async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = watch => {}
+            }
+        })
     }
 
     /// Waits until the database is there.

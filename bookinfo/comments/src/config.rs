@@ -6,20 +6,22 @@ use std::{
     time::Duration,
 };
 
-use bookcommon::Settings;
+use bookcommon::{Settings, limited_chain};
 use kit::{
+    Endpoints as _,
     cache::CacheConfig,
     config::{Validate, Violations},
     instruments::InstrumentsConfig,
-    middleware::StandardConfig,
+    middleware::ServerStackConfig,
     server::ServerConfig,
     sql::DatabaseConfig,
     telemetry::log::LogConfig,
     transport::{grpc::GrpcConfig, http::HttpConfig},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::{repository, service};
+use crate::{proto::comments::BookCommentsEndpoints, repository, service};
 
 /// Where the settings come from.
 pub const SETTINGS: Settings = Settings {
@@ -59,8 +61,9 @@ pub struct Config {
     pub watch: WatchConfig,
     /// Where lists of comments are kept, and for how long. Default: in memory, for 10 s.
     pub cache: CacheConfig,
-    /// The chain of middleware around every method.
-    pub standard: StandardConfig,
+    /// The chain of middleware around every method. Default: ten calls a second, ten at once, see [`limited_chain`]; but any
+    /// number may watch.
+    pub standard: ServerStackConfig,
     /// The HTTP/JSON transport.
     pub http: HttpConfig,
     /// The gRPC transport.
@@ -94,7 +97,7 @@ impl Default for Config {
             database: DatabaseConfig::new(repository::DEFAULT_URL),
             watch: WatchConfig::default(),
             cache: CacheConfig { prefix: "bookcomments:".to_owned(), ttl: LISTS_TTL, ..CacheConfig::default() },
-            standard: StandardConfig::default(),
+            standard: limited_chain(),
             http: HttpConfig::default(),
             grpc: GrpcConfig::default(),
             server: ServerConfig::default(),
@@ -102,6 +105,18 @@ impl Default for Config {
             log: LogConfig::default(),
             telemetry: InstrumentsConfig::new(5013, 5014),
         }
+    }
+}
+
+impl Config {
+    /// The chain, in which any number may watch unless it says otherwise: those who watch do nothing most of the time.
+    pub fn chain(&self) -> ServerStackConfig {
+        let named = ["Watch", "comments.BookComments/Watch"].iter().any(|name| self.standard.methods.contains(name));
+        let chain = self.standard.clone();
+        if named || chain.breaker.is_none() {
+            return chain;
+        }
+        chain.with_method("Watch", json!({ "breaker": { "max_in_flight": null } }))
     }
 }
 
@@ -114,7 +129,7 @@ impl Default for WatchConfig {
 impl Validate for Config {
     fn validate(&self, report: &mut Violations) {
         report.section("database", &self.database);
-        report.section("standard", &self.standard);
+        report.section("standard", &self.standard.of(&[BookCommentsEndpoints::SERVICE]));
         report.section("server", &self.server);
         report.section("http", &self.http);
         report.section("grpc", &self.grpc);

@@ -1,4 +1,4 @@
-//! What the programs of BookInfo do before and around serving: flags, settings, pid file.
+//! What the programs of BookInfo do before and around serving: flags, settings, limits, pid file.
 //!
 //! ```no_run
 //! use bookcommon::{Failure, Program, Settings};
@@ -33,11 +33,13 @@
 //! }
 //! ```
 
+mod chain;
 mod pid;
 mod program;
 mod settings;
 pub mod testing;
 
+pub use chain::limited_chain;
 pub use pid::PidFile;
 pub use program::Program;
 pub use settings::{RunMode, Settings, Surroundings};

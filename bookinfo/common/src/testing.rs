@@ -35,6 +35,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// No test makes a program say so much: one that is full would wait for its reader.
 const MOST_LINES: usize = 10_000;
 
+/// Without the limits of the demo, for tests that call more often, and are not about those; on a machine that is busy with other
+/// tests nothing is refused for that either.
+pub const UNLIMITED: [(&str, &str); 6] = [
+    ("BOOKDETAILS_STANDARD_RATE_LIMIT", "none"),
+    ("BOOKDETAILS_STANDARD_BREAKER", "none"),
+    ("BOOKDETAILS_STANDARD_BBR", "none"),
+    ("BOOKCOMMENTS_STANDARD_RATE_LIMIT", "none"),
+    ("BOOKCOMMENTS_STANDARD_BREAKER", "none"),
+    ("BOOKCOMMENTS_STANDARD_BBR", "none"),
+];
+
 /// Instruments without ports, which send nothing anywhere. Inside a Tokio runtime.
 pub fn instruments(name: &'static str) -> Instruments {
     Instruments::builder(name, &InstrumentsConfig::silent()).start().unwrap()

@@ -5,11 +5,12 @@ use std::time::Duration;
 use bookcomments::proto::comments::{BookCommentsClient, BookCommentsEndpoints};
 use bookcommon::Failure;
 use kit::{
-    Context, Endpoints as _,
+    Context, Endpoints as _, Error,
     cache::Cached,
     client::Channel,
+    config::Loaded,
     instruments::Instruments,
-    middleware::{StandardConfig, StandardStack},
+    middleware::StandardStack,
     server::{Check, Server},
     sql::Late,
 };
@@ -29,6 +30,8 @@ pub struct App {
     books: Late<SqlBooks>,
     comments: Channel,
     client: BookCommentsClient,
+    around: StandardStack,
+    around_client: StandardStack,
     instruments: Instruments,
 }
 
@@ -51,17 +54,17 @@ impl App {
         })
         .await?;
         let comments = Channel::new(&config.comments.address)?;
-        let around = StandardStack::client(&StandardConfig::default(), comments.transport()).watched_by(&telemetry);
-        let client = BookCommentsClient::new(&comments).with(&around);
+        let around_client =
+            StandardStack::client(&config.comments.standard, comments.transport())?.watched_by(&telemetry);
+        let client = BookCommentsClient::new(&comments).with(&around_client);
         let kept = Cached::new("books:", config.cache.open()?, &config.cache);
         kept.observe(instruments.metrics())?;
         let service = DetailsService::new(books.clone(), client.clone())
             .with_comments_timeout(config.comments.timeout)
             .with_cache(kept);
-        let endpoints = BookDetailsEndpoints::new(service)
-            .with(&SlowCalls::new(config.slow_call))
-            .with(&StandardStack::server(&config.standard).watched_by(&telemetry));
-        Ok(Self { endpoints, books, comments, client, instruments })
+        let around = StandardStack::server(&config.standard)?.watched_by(&telemetry);
+        let endpoints = BookDetailsEndpoints::new(service).with(&SlowCalls::new(config.slow_call)).with(&around);
+        Ok(Self { endpoints, books, comments, client, around, around_client, instruments })
     }
 
     /// One endpoint for each method, with the middleware around it.
@@ -96,6 +99,25 @@ impl App {
         } else {
             server.http(config.http_addr).grpc(config.grpc_addr)
         }
+    }
+
+    /// Takes changed settings of the chains over while the service runs, as long as it does. All others wait for a restart.
+    ///
+    /// # Errors
+    /// When the service stops.
+    pub fn follow(&self, loaded: &Loaded<Config>) -> Result<(), Error> {
+        let (service, client) = (self.around.clone(), self.around_client.clone());
+        let watch = loaded.watch().live(["standard", "comments.standard"]).run(move |config: &Config| {
+            service.check(&config.standard)?;
+            client.reconfigure_client(&config.comments.standard)?;
+            service.reconfigure(&config.standard)
+        });
+        self.instruments.tasks().spawn_until_stopped("settings", |stop| async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = watch => {}
+            }
+        })
     }
 
     /// Waits until the database is there.

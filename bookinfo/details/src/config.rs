@@ -6,12 +6,14 @@ use std::{
     time::Duration,
 };
 
-use bookcommon::Settings;
+use bookcomments::proto::comments::BookCommentsEndpoints;
+use bookcommon::{Settings, limited_chain};
 use kit::{
+    Endpoints as _,
     cache::CacheConfig,
     config::{Validate, Violations},
     instruments::InstrumentsConfig,
-    middleware::StandardConfig,
+    middleware::{ClientStackConfig, ServerStackConfig},
     server::ServerConfig,
     sql::DatabaseConfig,
     telemetry::log::LogConfig,
@@ -19,7 +21,7 @@ use kit::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{repository, service};
+use crate::{proto::details::BookDetailsEndpoints, repository, service};
 
 /// Where the settings come from.
 pub const SETTINGS: Settings = Settings {
@@ -61,8 +63,8 @@ pub struct Config {
     /// Calls that take longer are logged as slow. Default: 500 ms.
     #[serde(with = "kit::config::duration")]
     pub slow_call: Duration,
-    /// The chain of middleware around every method.
-    pub standard: StandardConfig,
+    /// The chain of middleware around every method. Default: ten calls a second, ten at once, see [`limited_chain`].
+    pub standard: ServerStackConfig,
     /// The HTTP/JSON transport.
     pub http: HttpConfig,
     /// The gRPC transport.
@@ -78,7 +80,7 @@ pub struct Config {
 }
 
 /// How the comments service is reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommentsConfig {
     /// Its address; the scheme says how it is called. Default: `grpc://127.0.0.1:5012`.
@@ -86,6 +88,8 @@ pub struct CommentsConfig {
     /// How long a book waits for its comments. Default: 1 s.
     #[serde(with = "kit::config::duration")]
     pub timeout: Duration,
+    /// The chain of middleware around every call. Default: attempts are repeated, a breaker spares a service that fails.
+    pub standard: ClientStackConfig,
 }
 
 impl Default for Config {
@@ -98,7 +102,7 @@ impl Default for Config {
             comments: CommentsConfig::default(),
             cache: CacheConfig { prefix: "bookdetails:".to_owned(), ..CacheConfig::default() },
             slow_call: SLOW_CALL,
-            standard: StandardConfig::default(),
+            standard: limited_chain(),
             http: HttpConfig::default(),
             grpc: GrpcConfig::default(),
             server: ServerConfig::default(),
@@ -111,14 +115,18 @@ impl Default for Config {
 
 impl Default for CommentsConfig {
     fn default() -> Self {
-        Self { address: "grpc://127.0.0.1:5012".to_owned(), timeout: service::COMMENTS_TIMEOUT }
+        Self {
+            address: "grpc://127.0.0.1:5012".to_owned(),
+            timeout: service::COMMENTS_TIMEOUT,
+            standard: ClientStackConfig::default(),
+        }
     }
 }
 
 impl Validate for Config {
     fn validate(&self, report: &mut Violations) {
         report.section("database", &self.database);
-        report.section("standard", &self.standard);
+        report.section("standard", &self.standard.of(&[BookDetailsEndpoints::SERVICE]));
         report.section("server", &self.server);
         report.section("http", &self.http);
         report.section("grpc", &self.grpc);
@@ -132,6 +140,7 @@ impl Validate for Config {
 impl Validate for CommentsConfig {
     fn validate(&self, report: &mut Violations) {
         report.require(!self.timeout.is_zero(), "timeout", "is 0, in which nobody can answer: the default is 1s");
+        report.section("standard", &self.standard.of(&[BookCommentsEndpoints::SERVICE]));
         if !is_address(&self.address) {
             report.add(
                 "address",

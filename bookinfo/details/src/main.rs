@@ -37,6 +37,7 @@ async fn serve(loaded: Loaded<Config>) -> Result<(), Failure> {
         .settings(loaded.settings())
         .start()?;
     let app = App::build(config, instruments).await?;
+    app.follow(&loaded)?;
     let server = app.server(config).bind().await?;
     let (http, grpc) = (server.http_addr().map(display), server.grpc_addr().map(display));
     tracing::info!(http, grpc, "serving");

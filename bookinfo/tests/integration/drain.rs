@@ -15,7 +15,7 @@ use std::{
 };
 
 use bookcomments::proto::comments::{BookComments, BookCommentsClient, PostReq, WatchReq};
-use bookcommon::testing::Process;
+use bookcommon::testing::{Process, UNLIMITED};
 use bookdetails::proto::details::{BookDetails, BookDetailsClient, DetailReq};
 use kit::{Code, Context, RequestId, client::Channel};
 use tokio::{
@@ -178,7 +178,7 @@ fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_under_load_loses_no_call_that_was_accepted() {
-    let mut settings = FREE.to_vec();
+    let mut settings = [&FREE[..], &UNLIMITED].concat();
     settings.extend([
         // A machine that is busy with other tests is slow, and slow is not lost.
         ("BOOKDETAILS_COMMENTS_TIMEOUT", "1m"),

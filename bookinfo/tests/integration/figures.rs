@@ -90,6 +90,7 @@ async fn a_real_prometheus_reads_both_services() {
 async fn the_list_of_names_that_dashboards_may_use_is_right() {
     // Of a reporter that sends, so that its figures are there; nobody takes the spans.
     let demo = Demo::start(|config| {
+        config.details.standard = bookdetails::config::Config::default().standard;
         for telemetry in [&mut config.details.telemetry, &mut config.comments.telemetry] {
             telemetry.spans.to = kit::telemetry::reporter::Destination::Zipkin;
             (telemetry.spans.url, telemetry.spans.attempts) = ("http://127.0.0.1:9".to_owned(), 1);

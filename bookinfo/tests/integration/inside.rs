@@ -9,7 +9,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use bookcommon::testing::{Process, http};
+use bookcommon::testing::{Process, UNLIMITED, http};
 use kit::sql::testing::Folder;
 use serde_json::{Value, json};
 
@@ -44,6 +44,7 @@ impl Program {
         ] {
             all.push((name, FREE));
         }
+        all.extend(UNLIMITED);
         all.extend(env);
         let process = Process::spawn(PROGRAM, &[], &all);
         let lines = process.lines_until("v1/watch");
@@ -94,9 +95,12 @@ async fn both_show_what_is_inside() {
     }
 
     let stack = body(&get(details, "/debug/stack?format=json", &[]).await);
-    let standard = ["trace", "metrics", "access_log", "report", "recover", "timeout"];
+    let standard = ["trace", "metrics", "access_log", "report", "recover", "timeout", "bbr"];
     assert_eq!(layers(&stack, "server", "details.BookDetails", "Detail"), [&standard[..], &["slow_calls"]].concat());
-    assert_eq!(layers(&stack, "client", "comments.BookComments", "Get"), ["trace", "metrics", "timeout"]);
+    assert_eq!(
+        layers(&stack, "client", "comments.BookComments", "Get"),
+        ["trace", "metrics", "timeout", "retry", "throttle", "breaker"]
+    );
     let stack = body(&get(comments, "/debug/stack?format=json", &[]).await);
     for method in ["Get", "Post", "Watch"] {
         assert_eq!(layers(&stack, "server", "comments.BookComments", method), standard, "{method}");

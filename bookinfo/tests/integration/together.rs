@@ -19,6 +19,7 @@ on_each_backend!(
 fn config(url: &str) -> Config {
     let mut config = Config::default();
     config.listen_on("127.0.0.1:0".parse().unwrap());
+    (config.details.standard, config.comments.standard) = Default::default();
     config.details.database.url = url.replace("test.db", "details.db");
     config.comments.database.url = url.replace("test.db", "comments.db");
     for database in [&mut config.details.database, &mut config.comments.database] {

@@ -80,8 +80,8 @@ impl Builder {
 
     /// Adds a folder in which imports are found, those added first before others. Every file must be in one of them.
     ///
-    /// `google/protobuf`, `google/rpc` and what services need of `google/api` are always found; a file of the same name in
-    /// one of the folders is used instead.
+    /// `google/protobuf`, `google/rpc`, `buf/validate` and what services need of `google/api` are always found; a file of the same
+    /// name in one of the folders is used instead.
     pub fn include(mut self, folder: impl AsRef<Path>) -> Self {
         self.includes.push(folder.as_ref().to_owned());
         self

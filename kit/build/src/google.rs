@@ -1,4 +1,4 @@
-//! The `google/api` and `google/rpc` files, so that nobody has to copy them.
+//! The `google/api`, `google/rpc` and `buf/validate` files, so that nobody has to copy them.
 
 use protox::{
     Error,
@@ -14,6 +14,7 @@ macro_rules! embedded {
 }
 
 embedded!(
+    "buf/validate/validate.proto",
     "google/api/annotations.proto",
     "google/api/client.proto",
     "google/api/field_behavior.proto",

@@ -28,6 +28,9 @@
 //!
 //! # What is checked
 //!
+//! Rules of `buf/validate/validate.proto` (protovalidate) become code that `kit::layer::validation` calls. Those that would have to be
+//! interpreted (CEL) or that don't fit their field are refused.
+//!
 //! HTTP rules are checked against the messages, and all rules against each other, so that a service that builds has routes
 //! that work. All problems are told at once, each as `file:line:column: what is wrong: what to do`.
 

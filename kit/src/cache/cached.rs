@@ -11,9 +11,11 @@ use super::{
     doubts::{Doubt, Doubts},
     entry::{self, Found},
     figures::Figures,
+};
+use crate::{
+    Code, Error, Message,
     flights::{Flight, Flights},
 };
-use crate::{Code, Error, Message};
 
 /// How long a change keeps older loads from being saved. Longer than any call: its deadline is seconds.
 const GUARD: Duration = Duration::from_secs(120);
@@ -35,8 +37,11 @@ pub struct Cached<M, C = Store>(pub(super) Arc<Inner<M, C>>);
 pub(super) struct Inner<M, C> {
     store: C,
     name: String,
+    /// The longest that an answer is kept.
     ttl: Duration,
     jitter: f64,
+    /// The shortest that an answer is kept.
+    shortest: Duration,
     max_value_bytes: usize,
     flights: Flights<Result<M, Error>>,
     doubts: Doubts,
@@ -52,15 +57,32 @@ enum Seen {
     Unknown,
 }
 
+/// A load that runs for a key.
+struct Loading<'a, M, T> {
+    key: &'a str,
+    flight: &'a Flight<Result<M, Error>>,
+    /// How many flights were over when the store was looked into.
+    landed: u64,
+    /// For how long an answer is kept.
+    ttl: &'a T,
+}
+
 impl<M: Message, C: Cache> Cached<M, C> {
     /// Keeps answers in the store, for as long and as large as the settings say. All keys begin with `name`, so that several
     /// may share a store.
     pub fn new(name: impl Into<String>, store: C, config: &CacheConfig) -> Self {
+        let jitter = config.jitter.clamp(0.0, MOST_JITTER);
+        Self::within(name.into(), store, config, config.ttl.mul_f64(1.0 - jitter), config.ttl)
+    }
+
+    /// The same where each answer has its own time to live, from `shortest` to `longest`: see [`Cached::get_or_load_by`].
+    pub(crate) fn within(name: String, store: C, config: &CacheConfig, shortest: Duration, longest: Duration) -> Self {
         Self(Arc::new(Inner {
             store,
-            name: name.into(),
-            ttl: config.ttl,
+            name,
+            ttl: longest,
             jitter: config.jitter.clamp(0.0, MOST_JITTER),
+            shortest,
             max_value_bytes: config.max_value_bytes,
             flights: Flights::default(),
             doubts: Doubts::default(),
@@ -96,24 +118,42 @@ impl<M: Message, C: Cache> Cached<M, C> {
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<M, E>> + Send,
     {
+        self.get_or_load_by(key, |_| true, |_| Some(self.0.ttl()), load).await
+    }
+
+    /// The same for answers that say themselves whether they are `fresh`, and for how long they are kept: `None` keeps it not.
+    /// One that is not fresh is loaded as if it were not there, and stays where it is until another takes its place.
+    pub(crate) async fn get_or_load_by<E, F, Fut>(
+        &self,
+        key: &str,
+        mut fresh: impl FnMut(&M) -> bool + Send,
+        ttl: impl Fn(&M) -> Option<Duration> + Send + Sync,
+        load: F,
+    ) -> Result<M, Error>
+    where
+        E: Into<Error>,
+        F: FnOnce() -> Fut + Send,
+        Fut: Future<Output = Result<M, E>> + Send,
+    {
         let inner = &*self.0;
         let key = inner.key(key);
         let landed = inner.flights.landed();
-        let seen = match inner.look(&key).await {
+        let seen = match inner.look(&key, &mut fresh).await {
             Ok(answer) => return Ok(answer),
             Err(seen) => seen,
         };
-        let seat = inner.flights.join(&key);
+        let seat = inner.flights.join(key.as_bytes());
         let mut own_error = None;
         let mut led = false;
         let lead = async {
             led = true;
-            inner.lead(&key, &seat.flight, landed, seen, load).await.or_else(|error| {
+            let loading = Loading { key: &key, flight: &seat.flight, landed, ttl: &ttl };
+            inner.lead(loading, seen, &mut fresh, load).await.or_else(|error| {
                 // What speaks of this call alone is not for the others.
                 if matches!(error.code(), Code::Cancelled | Code::DeadlineExceeded) {
                     return Err(error);
                 }
-                let shared = share(&error);
+                let shared = error.share();
                 own_error = Some(error);
                 Ok(Err(shared))
             })
@@ -124,8 +164,13 @@ impl<M: Message, C: Cache> Cached<M, C> {
         }
         match outcome {
             Ok(answer) => Ok(answer.clone()),
-            Err(error) => Err(own_error.unwrap_or_else(|| share(error))),
+            Err(error) => Err(own_error.unwrap_or_else(|| error.share())),
         }
+    }
+
+    /// Whoever comes from now on does not share a load that runs, whose answer is not kept.
+    pub(crate) fn close(&self, key: &str) {
+        self.0.flights.close(self.0.key(key).as_bytes());
     }
 
     /// To be held while what an answer is made of changes, from before the change until its end.
@@ -144,7 +189,7 @@ impl<M: Message, C: Cache> Cached<M, C> {
 
     #[cfg(test)]
     pub(super) fn waiting(&self, key: &str) -> usize {
-        self.0.flights.seats(&self.0.key(key))
+        self.0.flights.seats(self.0.key(key).as_bytes())
     }
 }
 
@@ -156,8 +201,8 @@ impl<M: Message, C: Cache> Inner<M, C> {
         whole
     }
 
-    async fn look(&self, key: &str) -> Result<M, Seen> {
-        let seen = self.fetch(key).await;
+    async fn look(&self, key: &str, fresh: &mut (impl FnMut(&M) -> bool + Send)) -> Result<M, Seen> {
+        let seen = self.fetch(key, fresh).await;
         match &seen {
             Ok(_) => self.figures.hits.count(),
             Err(_) => self.figures.misses.count(),
@@ -165,7 +210,7 @@ impl<M: Message, C: Cache> Inner<M, C> {
         seen
     }
 
-    async fn fetch(&self, key: &str) -> Result<M, Seen> {
+    async fn fetch(&self, key: &str, fresh: &mut (impl FnMut(&M) -> bool + Send)) -> Result<M, Seen> {
         match self.doubts.about(key) {
             Doubt::None => {}
             Doubt::Everything => return Err(Seen::Unknown),
@@ -183,8 +228,8 @@ impl<M: Message, C: Cache> Inner<M, C> {
         let Some(found) = self.noted(self.store.fetch(key).await) else { return Err(Seen::Unknown) };
         let Some(bytes) = found else { return Err(Seen::Place(None)) };
         match entry::read(key, &bytes) {
-            Found::Value(answer) => return Ok(answer),
-            Found::Tombstone => {}
+            Found::Value(answer) if fresh(&answer) => return Ok(answer),
+            Found::Value(_) | Found::Tombstone => {}
             Found::Corrupt => self.figures.corrupt.count(),
         }
         Err(Seen::Place(Some(bytes)))
@@ -193,10 +238,9 @@ impl<M: Message, C: Cache> Inner<M, C> {
     /// Loads, as the only one for this key.
     async fn lead<E, F, Fut>(
         &self,
-        key: &str,
-        flight: &Flight<Result<M, Error>>,
-        landed: u64,
+        loading: Loading<'_, M, impl Fn(&M) -> Option<Duration> + Sync>,
         seen: Seen,
+        fresh: &mut (impl FnMut(&M) -> bool + Send),
         load: F,
     ) -> Result<Result<M, Error>, Error>
     where
@@ -206,8 +250,8 @@ impl<M: Message, C: Cache> Inner<M, C> {
     {
         let mut seen = seen;
         // Another flight of this key may have landed between the look and this one's start.
-        if self.flights.landed() != landed {
-            match self.fetch(key).await {
+        if self.flights.landed() != loading.landed {
+            match self.fetch(loading.key, fresh).await {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(now) => seen = now,
             }
@@ -222,29 +266,28 @@ impl<M: Message, C: Cache> Inner<M, C> {
             }
         };
         if let Seen::Place(place) = seen {
-            self.keep(key, flight, place.as_deref(), start, &answer).await;
+            self.keep(loading, place.as_deref(), start, &answer).await;
         }
         Ok(Ok(answer))
     }
 
     async fn keep(
         &self,
-        key: &str,
-        flight: &Flight<Result<M, Error>>,
+        loading: Loading<'_, M, impl Fn(&M) -> Option<Duration>>,
         place: Option<&[u8]>,
         start: Instant,
         answer: &M,
     ) {
+        let Some(ttl) = (loading.ttl)(answer) else { return };
         if answer.encoded_len() > self.max_value_bytes {
             return self.figures.oversized.count();
         }
-        let ttl = self.ttl();
-        let value = entry::value(key, answer);
+        let value = entry::value(loading.key, answer);
         // What was there when the load began can only have gone and come back within a time to live, or that of a tombstone.
-        if flight.is_outdated() || start.elapsed() >= self.shortest().min(GUARD) {
+        if loading.flight.is_outdated() || start.elapsed() >= self.shortest.min(GUARD) {
             return self.figures.overtaken.count();
         }
-        if self.noted(self.store.save_if(key, place, value, ttl).await) == Some(false) {
+        if self.noted(self.store.save_if(loading.key, place, value, ttl).await) == Some(false) {
             self.figures.overtaken.count();
         }
     }
@@ -258,10 +301,6 @@ impl<M: Message, C: Cache> Inner<M, C> {
     /// Never longer than the time to live: that is the bound of what is promised.
     fn ttl(&self) -> Duration {
         self.ttl.mul_f64(1.0 - self.jitter * fastrand::f64())
-    }
-
-    fn shortest(&self) -> Duration {
-        self.ttl.mul_f64(1.0 - self.jitter)
     }
 
     fn noted<T>(&self, outcome: Result<T, CacheError>) -> Option<T> {
@@ -308,10 +347,10 @@ impl<M: Message, C: Cache> Change<'_, M, C> {
     /// As that of dropping the change.
     pub async fn done(mut self) {
         let Self { inner, key, .. } = &self;
-        inner.flights.outdate(key);
+        inner.flights.outdate(key.as_bytes());
         if inner.bury(key).await.is_some() {
             // Only now: a flight that began before the tombstone stood may have read the old answer.
-            inner.flights.close(key);
+            inner.flights.close(key.as_bytes());
             self.done = true;
         }
     }
@@ -326,7 +365,7 @@ impl<M: Message, C: Cache> Drop for Change<'_, M, C> {
     fn drop(&mut self) {
         if !self.done {
             self.inner.doubts.add(&self.key, self.inner.ttl.max(GUARD));
-            self.inner.flights.close(&self.key);
+            self.inner.flights.close(self.key.as_bytes());
         }
     }
 }
@@ -335,27 +374,4 @@ impl<M: Message, C: Cache> fmt::Debug for Change<'_, M, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Change").field("key", &self.key).finish_non_exhaustive()
     }
-}
-
-/// The error for the others who waited: all that a caller sees, and the causes as text.
-fn share(error: &Error) -> Error {
-    let mut shared = Error::new(error.code(), error.message().to_owned())
-        .with_log(error.to_log().to_string())
-        .with_metadata(error.metadata().clone());
-    if let Some(reason) = error.reason() {
-        shared = shared.with_reason(&reason.reason, &reason.domain);
-        for (key, value) in &reason.metadata {
-            shared = shared.with_reason_metadata(key, value);
-        }
-    }
-    for violation in error.field_violations() {
-        shared = shared.with_field_violation(&violation.field, &violation.description);
-    }
-    if let Some(delay) = error.retry_delay() {
-        shared = shared.with_retry_delay(delay);
-    }
-    for detail in error.details() {
-        shared = shared.with_any(detail.clone());
-    }
-    shared.of_class(Some(error.class()))
 }

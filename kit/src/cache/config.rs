@@ -138,7 +138,7 @@ impl fmt::Debug for CacheConfig {
         let shown = match self.url.as_str() {
             plain @ ("off" | "memory:") => plain.to_owned(),
             #[cfg(feature = "redis")]
-            url => super::redis::shown(url),
+            url => crate::redis::shown(url),
             #[cfg(not(feature = "redis"))]
             _ => "...".to_owned(),
         };

@@ -41,7 +41,6 @@ mod doubts;
 mod entry;
 mod error;
 mod figures;
-mod flights;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;

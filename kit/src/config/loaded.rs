@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::error::{Origin, one_line};
+use super::loader::Loader;
 use super::tree::{Node, Value};
+use super::watch::{Look, Watch};
 use crate::mask::{MASK, Mask};
 
 /// Beyond this column the origins are not lined up any more.
@@ -39,11 +41,18 @@ pub struct Loaded<T> {
     /// The configuration itself.
     pub config: T,
     settings: Vec<Setting>,
+    loader: Loader,
+    look: Look,
 }
 
 impl<T> Loaded<T> {
-    pub(super) fn new(config: T, settings: Vec<Setting>) -> Self {
-        Self { config, settings }
+    pub(super) fn new(config: T, settings: Vec<Setting>, loader: Loader, look: Look) -> Self {
+        Self { config, settings, loader, look }
+    }
+
+    /// Watches the files that it was loaded from, for a service that takes changed settings over while it runs.
+    pub fn watch(&self) -> Watch<T> {
+        Watch::new(self.loader.clone(), self.settings.clone(), self.look.clone())
     }
 
     /// All values with their origins as text, without a newline at the end: the same as `Display`.

@@ -16,6 +16,7 @@ use super::names::{self, Names};
 use super::parse;
 use super::read::{name_of, read};
 use super::tree::{Node, Text, Value};
+use super::watch;
 use crate::validate::{Validate, Violations};
 
 /// Loads a configuration from its sources; see the [module](super) for their order and for how
@@ -53,6 +54,9 @@ enum Source {
     Optional(PathBuf),
     Text(Arc<str>, String),
 }
+
+/// What a section may be as a whole, where it may be left out.
+const NONE: &str = "none";
 
 /// The variables that may set a key, by name; of those with the same name the strongest.
 type Variables = BTreeMap<String, (String, Origin)>;
@@ -174,7 +178,18 @@ impl Loader {
         if problems.is_empty() { Ok(loaded) } else { Err(ConfigError::new(problems)) }
     }
 
+    /// The files that it reads, `.env` files among them.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let files = self.files.iter().filter_map(|source| match source {
+            Source::Required(path) | Source::Optional(path) => Some(path),
+            Source::Text(..) => None,
+        });
+        files.chain(&self.env_files).cloned().collect()
+    }
+
     fn load_tree<T: Serialize + DeserializeOwned + Default>(&self) -> Result<(Loaded<T>, Node), ConfigError> {
+        // Before they are read: a change that comes meanwhile is one that a watch sees.
+        let look = watch::look_at(&self.paths());
         let default = list_keys(&T::default())?;
         let mut problems = Vec::new();
         let mut merged = self.merge_files(&mut problems);
@@ -187,7 +202,7 @@ impl Loader {
         };
         let (config, actual) = restore_defaults(config, &default, &merged)?;
         let settings = loaded::settings(&actual, &default, &merged);
-        Ok((Loaded::new(config, settings), merged))
+        Ok((Loaded::new(config, settings, self.clone(), look), merged))
     }
 
     fn merge_files(&self, problems: &mut Vec<Problem>) -> Node {
@@ -282,6 +297,11 @@ impl Loader {
         for (name, (text, origin)) in variables {
             match names.keys(&name) {
                 [path] => found.push((path.clone(), text, origin)),
+                [] if text == NONE
+                    && let Some(section) = names.section(&name) =>
+                {
+                    found.push((section.clone(), text, origin));
+                }
                 [] if self.prefix.is_empty() || names::is_service_link(&name, &text) => {}
                 [] => problems.push(Problem::new(Some(origin), "", names.explain(&self.prefix, &name))),
                 keys => {

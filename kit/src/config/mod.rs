@@ -68,6 +68,8 @@
 //! # Ok::<(), kit::config::ConfigError>(())
 //! ```
 //!
+//! A service that takes changed settings over while it runs uses [`Loaded::watch`].
+//!
 //! A flag `--check-config` is `load()` and nothing else; `--print-config` prints the [`Loaded`].
 //!
 //! # Names in the environment
@@ -84,6 +86,8 @@
 //! `skip_serializing_if` away.
 //!
 //! # Values in the environment
+//!
+//! A section that may be left out is by `none`.
 //!
 //! Text is read as the type that the field has: a `String` keeps `123` and `yes` as they are, a
 //! number must be one, a `bool` is any of `true`/`false`, `1`/`0`, `yes`/`no`, `on`/`off`. A list
@@ -112,9 +116,11 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod watch;
 
 pub use crate::mask::Secret;
 pub use crate::validate::{Validate, Violations};
 pub use error::{ConfigError, Origin, Problem};
 pub use loaded::{Loaded, Setting};
 pub use loader::Loader;
+pub use watch::Watch;

@@ -9,7 +9,7 @@ use super::tree::{Node, Value};
 #[derive(Debug, Default)]
 pub(super) struct Names {
     keys: BTreeMap<String, Vec<Vec<String>>>,
-    sections: BTreeMap<String, String>,
+    sections: BTreeMap<String, Vec<String>>,
 }
 
 impl Names {
@@ -23,7 +23,7 @@ impl Names {
         match &node.value {
             Value::Map(entries) if !entries.is_empty() => {
                 if !path.is_empty() {
-                    self.sections.insert(name, path.join("."));
+                    self.sections.insert(name, path.clone());
                 }
                 for entry in entries {
                     path.push(entry.key.clone());
@@ -46,6 +46,11 @@ impl Names {
         self.keys.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// The section with this name.
+    pub(super) fn section(&self, name: &str) -> Option<&Vec<String>> {
+        self.sections.get(name)
+    }
+
     /// Each name that stands for more than one key.
     pub(super) fn ambiguous(&self) -> impl Iterator<Item = (&str, &[Vec<String>])> {
         let several = |(_, keys): &(&String, &Vec<Vec<String>>)| keys.len() > 1;
@@ -55,6 +60,7 @@ impl Names {
     /// What to say about a variable that is none of these.
     pub(super) fn explain(&self, prefix: &str, name: &str) -> String {
         if let Some(section) = self.sections.get(name) {
+            let section = section.join(".");
             let below = format!("{name}_");
             let example = self.keys.keys().find(|key| key.starts_with(&below)).map_or(&below, |key| key);
             return format!("`{section}` is a section: set its keys one by one, such as {example}");

@@ -2,6 +2,7 @@
 
 mod errors;
 mod sources;
+mod watch;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -5,7 +5,7 @@
 //! | path | what |
 //! |---|---|
 //! | `/debug/charts/` | live charts: calls, durations and errors of each method, the process, the state of layers |
-//! | `/debug/stack` | the layers around each method, with their settings and their state |
+//! | `/debug/stack` | the layers around each method, with their settings and their state; below it each layer has an address, and `PUT` changes its settings |
 //! | `/debug/config` | the effective settings, secrets masked, each with its source |
 //! | `/debug/log` | the level of the log; `PUT` changes it |
 //! | `/debug/tasks` | background tasks and the runtime |

@@ -65,18 +65,20 @@ impl VisitEndpoints for Collect {
 
 impl MethodStack {
     pub(super) fn to_json(&self) -> Value {
-        let layer = |layer: &LayerInfo| {
-            let mut object = json!({ "name": layer.name(), "settings": layer.settings() });
-            if let (Some(state), Some(object)) = (state(layer), object.as_object_mut()) {
-                object.insert("state".to_owned(), state);
-            }
-            object
-        };
         json!({
             "side": side_name(self.side), "service": self.service, "method": self.method, "kind": kind_name(self.kind),
-            "layers": self.layers.iter().map(layer).collect::<Vec<_>>(),
+            "layers": self.layers.iter().map(layer_json).collect::<Vec<_>>(),
         })
     }
+}
+
+/// A layer with its settings and its state.
+pub(super) fn layer_json(layer: &LayerInfo) -> Value {
+    let mut object = json!({ "name": layer.name(), "settings": layer.settings() });
+    if let (Some(state), Some(object)) = (state(layer), object.as_object_mut()) {
+        object.insert("state".to_owned(), state);
+    }
+    object
 }
 
 /// What a layer says of its state now; null should its code panic, so that the others are still shown.

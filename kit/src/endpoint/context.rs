@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::Extensions;
+use http::{Extensions, HeaderName, HeaderValue};
 use tokio::time::{Duration, Instant};
 
 use super::{Metadata, Method, RequestId, trace_headers};
@@ -63,9 +63,13 @@ pub struct Peer {
 pub struct Context {
     // Beside the shared part, because every call has its deadline set and nothing should be copied for it.
     deadline: Option<Instant>,
+    // Whether it is the caller's own, so that nobody here is to blame when it passes.
+    deadline_excuses: bool,
     // For the same reason.
     #[cfg(feature = "trace")]
     span: Option<Span>,
+    // The retry budget that has counted this call, by its address; 0 for none.
+    counted_in: usize,
     inner: Arc<Inner>,
 }
 
@@ -83,12 +87,17 @@ struct Inner {
     answer: Arc<Mutex<Metadata>>,
 }
 
+/// gRPC's name for how often a call was tried before, from its text on retries (gRFC A6). Over HTTP/JSON it is the same.
+const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
 impl Context {
     fn of(deadline: Option<Instant>, inner: Inner) -> Self {
         Self {
             deadline,
+            deadline_excuses: false,
             #[cfg(feature = "trace")]
             span: None,
+            counted_in: 0,
             inner: Arc::new(inner),
         }
     }
@@ -137,7 +146,8 @@ impl Context {
 
     /// The context of a call to `method` that this call makes.
     ///
-    /// Deadline, request id, the open span and the outgoing metadata go with it. Where no trace is going on here, the
+    /// Deadline, request id, the open span and the outgoing metadata go with it, and that the call is part of a repeated attempt if
+    /// it is ([`Context::previous_attempts`]). Where no trace is going on here, the
     /// headers of the caller's go on as they came.
     #[must_use]
     pub fn next(&self, method: &Method) -> Self {
@@ -146,6 +156,10 @@ impl Context {
             let outgoing = self.inner.outgoing.headers();
             let wanted = |name: &str| trace_headers::is_one(name) && !outgoing.contains_key(name);
             metadata.copy_where(&self.inner.metadata, wanted);
+        }
+        let previous = self.previous_attempts();
+        if previous > 0 {
+            metadata.set(PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
         }
         let next = Self::of(
             self.deadline,
@@ -162,7 +176,7 @@ impl Context {
         );
         #[cfg(feature = "trace")]
         let next = Self { span: self.span.clone(), ..next };
-        next
+        Self { deadline_excuses: self.deadline_excuses, ..next }
     }
 
     fn is_traced(&self) -> bool {
@@ -247,6 +261,35 @@ impl Context {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// How often this call, or one that led to it, was tried before: 0 for a first attempt.
+    ///
+    /// It is the metadata `grpc-previous-rpc-attempts`, believed from anyone, because all that it does is that nobody further on
+    /// tries again: a call that is repeated is not repeated once more at every hop.
+    pub fn previous_attempts(&self) -> u32 {
+        if self.inner.metadata.is_empty() {
+            return 0;
+        }
+        let value = self.inner.metadata.headers().get(&PREVIOUS_ATTEMPTS);
+        value.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// The context of a further attempt of the same call, after `previous` others. What it leaves for its answer is its own.
+    pub(crate) fn attempt(&self, previous: u32) -> Self {
+        let mut attempt = self.clone();
+        let inner = Arc::make_mut(&mut attempt.inner);
+        inner.metadata.set(PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
+        inner.answer = Arc::default();
+        attempt
+    }
+
+    pub(crate) fn counted_in(&self) -> usize {
+        self.counted_in
+    }
+
+    pub(crate) fn set_counted_in(&mut self, budget: usize) {
+        self.counted_in = budget;
+    }
+
     /// Who calls; `None` for calls inside the process.
     pub fn peer(&self) -> Option<&Peer> {
         self.inner.peer.as_deref()
@@ -272,6 +315,17 @@ impl Context {
         self.deadline = deadline;
     }
 
+    /// Says that the deadline is one that the caller chose, shorter than anybody could promise: what misses it speaks against nobody here,
+    /// nor further on.
+    pub(crate) fn excuse_deadline(&mut self, excuses: bool) {
+        self.deadline_excuses = excuses;
+    }
+
+    /// See [`Context::excuse_deadline`].
+    pub(crate) fn deadline_excuses(&self) -> bool {
+        self.deadline_excuses
+    }
+
     /// This context with a deadline `timeout` from now, or its own if that comes earlier.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
@@ -280,6 +334,8 @@ impl Context {
             (Some(theirs), Some(ours)) => Some(theirs.min(ours)),
             (theirs, ours) => theirs.or(ours),
         };
+        // A time of our own is our own choice, unless it is about all that a caller in a hurry left.
+        self.deadline_excuses &= self.remaining().is_some_and(|left| timeout.saturating_mul(2) >= left);
         self.set_deadline(deadline);
         self
     }

@@ -16,7 +16,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::future::Future;
+use std::{
+    cell::RefCell,
+    future::Future,
+    mem,
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+};
+
+use pin_project_lite::pin_project;
 
 use super::{Context, Method, RequestId};
 #[cfg(feature = "trace")]
@@ -43,8 +51,32 @@ impl Ids {
     }
 }
 
-tokio::task_local! {
-    static CURRENT: Ids;
+thread_local! {
+    // Of the thread, and put in and taken out again around each poll of a task. A task-local of tokio does the same, but gives
+    // nothing back at the end of a function: each of the places where a call passes would need a copy of the ids.
+    static CURRENT: RefCell<Option<Ids>> = const { RefCell::new(None) };
+}
+
+/// What is current, and `ids` for it. On a thread that ends nothing is.
+fn swap(ids: &mut Option<Ids>) {
+    let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), ids));
+}
+
+/// Runs a function with these ids, which come back also when it panics.
+fn within<T>(ids: &mut Option<Ids>, function: impl FnOnce() -> T) -> T {
+    struct Back<'a>(&'a mut Option<Ids>);
+    impl Drop for Back<'_> {
+        fn drop(&mut self) {
+            swap(self.0);
+        }
+    }
+    swap(ids);
+    let _back = Back(ids);
+    function()
+}
+
+fn read<T>(read: impl FnOnce(&Ids) -> T) -> Option<T> {
+    CURRENT.try_with(|current| current.borrow().as_ref().map(read)).ok().flatten()
 }
 
 impl From<&Context> for Ids {
@@ -59,24 +91,63 @@ impl From<&Context> for Ids {
 }
 
 /// Runs a future as part of the call that `ids` belong to.
-pub fn scope<F: Future>(ids: Ids, future: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(ids, future)
+pub fn scope<F: Future>(ids: Ids, future: F) -> Scoped<F> {
+    Scoped { ids: Some(ids), future: Some(future) }
 }
 
-pub(crate) type Scoped<F> = tokio::task::futures::TaskLocalFuture<Ids, F>;
+/// Makes a future as part of the call that `ids` belong to, and runs it so.
+pub(crate) fn scope_of<F: Future>(ids: Ids, make: impl FnOnce() -> F) -> Scoped<F> {
+    let mut ids = Some(ids);
+    let future = within(&mut ids, make);
+    Scoped { ids, future: Some(future) }
+}
 
-pub(crate) fn scoped<F: Future>(ids: Ids, future: F) -> Scoped<F> {
-    CURRENT.scope(ids, future)
+pin_project! {
+    /// The future of [`scope`].
+    #[derive(Debug)]
+    pub struct Scoped<F> {
+        // Those of whoever polls, while it is polled.
+        ids: Option<Ids>,
+        // `None` when it is over.
+        #[pin]
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Scoped<F> {
+        // What a cancelled call does at last belongs to it, too.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.future.is_some() {
+                within(this.ids, || this.future.set(None));
+            }
+        }
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        within(this.ids, || {
+            let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+            let polled = future.poll(cx);
+            if polled.is_ready() {
+                this.future.set(None);
+            }
+            polled
+        })
+    }
 }
 
 /// Runs a function as part of the call that `ids` belong to.
 pub fn enter<T>(ids: Ids, function: impl FnOnce() -> T) -> T {
-    CURRENT.sync_scope(ids, function)
+    within(&mut Some(ids), function)
 }
 
 /// The ids of the call that is running, if one is.
 pub fn get() -> Option<Ids> {
-    let ids = CURRENT.try_with(Ids::clone).ok()?;
+    let ids = read(Ids::clone)?;
     #[cfg(all(feature = "trace", feature = "log"))]
     let ids = match entered::within(ids.span.as_ref()) {
         Some(span) => ids.with_span(Some(span)),
@@ -88,7 +159,7 @@ pub fn get() -> Option<Ids> {
 /// The span that is open in the running task, if a trace is going on.
 #[cfg(feature = "trace")]
 pub fn span() -> Option<Span> {
-    let span = CURRENT.try_with(|ids| ids.span.clone()).ok().flatten();
+    let span = read(|ids| ids.span.clone()).flatten();
     #[cfg(feature = "log")]
     let span = entered::within(span.as_ref()).or(span);
     span
@@ -135,7 +206,7 @@ pub(crate) mod entered {
     }
 
     pub(crate) fn enter(span: Span) {
-        let base = super::CURRENT.try_with(|ids| ids.span.clone()).ok().flatten();
+        let base = super::read(|ids| ids.span.clone()).flatten();
         ENTERED.with_borrow_mut(|entered| entered.push((base, span)));
     }
 

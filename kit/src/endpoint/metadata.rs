@@ -118,6 +118,15 @@ impl Metadata {
         }
     }
 
+    pub(crate) fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        self.0.insert(name, value);
+    }
+
+    #[cfg(feature = "cache")]
+    pub(crate) fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        self.0.append(name, value);
+    }
+
     #[allow(dead_code, reason = "which transports are compiled is a choice of features")]
     pub(crate) fn from_headers(headers: HeaderMap) -> Self {
         Self(headers)

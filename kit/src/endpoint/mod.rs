@@ -27,6 +27,7 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
+use pin_project_lite::pin_project;
 use tower::{
     Layer, Service, ServiceExt as _,
     util::{BoxCloneSyncService, Oneshot},
@@ -86,7 +87,7 @@ pub struct Endpoint<Req, Res> {
 
 type Erased<Req, Res> = BoxCloneSyncService<Request<Req>, Response<Res>, Error>;
 
-pin_project_lite::pin_project! {
+pin_project! {
     /// The future of [`Endpoint::call`]. Dropping it cancels the call.
     pub struct CallFuture<Req, Res> {
         #[pin]
@@ -114,7 +115,7 @@ impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
     /// Not for what goes around an endpoint that is there: the new one knows nothing of the layers inside, and the debug port
     /// would not show them. [`Endpoint::layer`] and [`Endpoint::wrap`] keep them.
     pub fn new<S: EndpointService<Req, Res>>(method: Method, service: S) -> Self {
-        Self { method, layers: Arc::default(), inner: BoxCloneSyncService::new(service.map_err(Into::into)) }
+        Self { method, layers: Arc::default(), inner: BoxCloneSyncService::new(OurError(service)) }
     }
 
     /// An endpoint of an async function.
@@ -211,6 +212,46 @@ impl<Req, Res> Service<Request<Req>> for Endpoint<Req, Res> {
     }
 }
 
+/// A service whose errors become ours. Tower's `map_err` would do, but moves each answer some times more.
+#[derive(Clone)]
+struct OurError<S>(S);
+
+impl<S, Req, Res> Service<Request<Req>> for OurError<S>
+where
+    S: Service<Request<Req>, Response = Response<Res>, Error: Into<Error>>,
+{
+    type Response = Response<Res>;
+    type Error = Error;
+    type Future = OurErrorFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        self.0.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Req>) -> Self::Future {
+        OurErrorFuture { inner: self.0.call(request) }
+    }
+}
+
+pin_project! {
+    struct OurErrorFuture<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F, Res, E> Future for OurErrorFuture<F>
+where
+    F: Future<Output = Result<Response<Res>, E>>,
+    E: Into<Error>,
+{
+    type Output = Result<Response<Res>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        self.project().inner.poll(cx).map_err(Into::into)
+    }
+}
+
 /// The innermost service: an async function.
 #[derive(Clone)]
 struct HandlerService<F>(F);
@@ -234,7 +275,7 @@ where
     }
 }
 
-pin_project_lite::pin_project! {
+pin_project! {
     struct HandlerFuture<Fut> {
         cx: Context,
         #[pin]
@@ -254,8 +295,8 @@ where
         let metadata = this.cx.take_response_metadata();
         Poll::Ready(match result {
             Ok(message) => Ok(Response::new(message).with_metadata(metadata)),
-            Err(error) if metadata.is_empty() => Err(error),
-            Err(error) => Err(error.with_metadata(metadata)),
+            Err(error) if metadata.is_empty() => Err(error.processed()),
+            Err(error) => Err(error.processed().with_metadata(metadata)),
         })
     }
 }

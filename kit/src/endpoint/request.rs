@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use super::{Context, Metadata};
 
 /// A message, or a stream of them, and the context of its call.
@@ -47,31 +49,35 @@ impl<T> Request<T> {
 /// The answer, or a stream of them, and the metadata that travels with it.
 #[derive(Debug)]
 pub struct Response<T> {
-    metadata: Metadata,
+    // Most answers have none, and an answer is moved through every layer: a header map would be most of its size.
+    metadata: Option<Box<Metadata>>,
     message: T,
 }
+
+/// What an answer has that has none.
+static NONE: LazyLock<Metadata> = LazyLock::new(Metadata::new);
 
 impl<T> Response<T> {
     /// An answer without metadata.
     pub fn new(message: T) -> Self {
-        Self { metadata: Metadata::new(), message }
+        Self { metadata: None, message }
     }
 
     /// The answer with this metadata, in the place of what it had.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
-        self.metadata = metadata;
+        self.metadata = (!metadata.is_empty()).then(|| Box::new(metadata));
         self
     }
 
     /// What travels with the answer: gRPC metadata, HTTP headers.
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        self.metadata.as_deref().unwrap_or_else(|| &NONE)
     }
 
     /// The metadata, to be changed.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
-        &mut self.metadata
+        self.metadata.get_or_insert_default()
     }
 
     /// The message.
@@ -86,7 +92,7 @@ impl<T> Response<T> {
 
     /// Metadata and message.
     pub fn into_parts(self) -> (Metadata, T) {
-        (self.metadata, self.message)
+        (self.metadata.map(|metadata| *metadata).unwrap_or_default(), self.message)
     }
 
     /// The answer with another message.

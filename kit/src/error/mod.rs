@@ -60,6 +60,7 @@ struct Inner {
     panicked: bool,
     /// Where it is another than that of the code.
     class: Option<Class>,
+    unprocessed: bool,
 }
 
 /// A machine-readable reason: `google.rpc.ErrorInfo`.
@@ -110,6 +111,7 @@ impl Error {
             stack: stack::capture(code),
             panicked: false,
             class: None,
+            unprocessed: false,
         }))
     }
 
@@ -230,6 +232,20 @@ impl Error {
         self
     }
 
+    /// Marks the error as one of a call that surely never reached the service: the connection could not be made, the stream was
+    /// refused. Such a call may be made again whatever its method does. For channels; a service can't know it of itself.
+    #[must_use]
+    pub fn unprocessed(mut self) -> Self {
+        self.0.unprocessed = true;
+        self
+    }
+
+    /// What a handler returns was processed, whatever became of the calls that it made.
+    pub(crate) fn processed(mut self) -> Self {
+        self.0.unprocessed = false;
+        self
+    }
+
     /// Notes that it was a panic, and where.
     pub(crate) fn of_panic(mut self, stack: Option<Backtrace>) -> Self {
         self.0.panicked = true;
@@ -309,6 +325,11 @@ impl Error {
         self.0.class.unwrap_or_else(|| self.0.code.class())
     }
 
+    /// Whether a layer of our own refused the call; the service never saw it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.0.class == Some(Class::Rejected)
+    }
+
     /// Whether it speaks against the health of whoever answered: what a breaker counts.
     pub fn is_fault(&self) -> bool {
         matches!(self.class(), Class::Fault | Class::Transient)
@@ -317,6 +338,56 @@ impl Error {
     /// Whether the same call may succeed when it is made again.
     pub fn is_retryable(&self) -> bool {
         self.class() == Class::Transient || (self.class() == Class::Rejected && self.0.retry_delay.is_some())
+    }
+
+    /// Whether the call surely never reached the service: see [`Error::unprocessed`].
+    pub fn is_unprocessed(&self) -> bool {
+        self.0.unprocessed
+    }
+
+    /// The same error for another caller who shares the outcome: all of it, the causes as text.
+    pub(crate) fn share(&self) -> Self {
+        let inner = &*self.0;
+        let mut log = inner.log.clone();
+        let mut source: Option<&(dyn std::error::Error + 'static)> = inner.source.as_deref().map(|e| e as _);
+        while let Some(error) = source {
+            let cause = error.to_string();
+            log = Some(log.map_or_else(|| cause.clone(), |log| format!("{log}: {cause}")));
+            source = error.source();
+        }
+        Self(Box::new(Inner {
+            code: inner.code,
+            message: inner.message.clone(),
+            log,
+            reason: inner.reason.clone(),
+            violations: inner.violations.clone(),
+            retry_delay: inner.retry_delay,
+            details: inner.details.clone(),
+            metadata: inner.metadata.clone(),
+            received: inner.received.clone(),
+            source: None,
+            stack: inner.stack.clone(),
+            panicked: inner.panicked,
+            class: inner.class,
+            unprocessed: inner.unprocessed,
+        }))
+    }
+
+    /// The error with this metadata in the place of all it had.
+    #[must_use]
+    pub(crate) fn with_only_metadata(mut self, metadata: Metadata) -> Self {
+        self.0.metadata = metadata;
+        self
+    }
+
+    /// The error with more for the log, behind what is there.
+    #[must_use]
+    pub(crate) fn and_log(self, more: impl fmt::Display) -> Self {
+        let log = match self.log() {
+            Some(log) => format!("{log}; {more}"),
+            None => more.to_string(),
+        };
+        self.with_log(log)
     }
 
     /// All there is to know, for the log: `Display` of it has the log message and the chain of causes.

@@ -110,15 +110,35 @@ pin_project! {
     #[derive(Debug)]
     pub struct Tracked<F, T: Track> {
         #[pin]
-        inner: F,
-        track: Open<T>,
+        state: State<F, T>,
+    }
+}
+
+pin_project! {
+    #[project = Projected]
+    #[derive(Debug)]
+    enum State<F, T: Track> {
+        // The layer answered in the place of the service.
+        Refused { error: Option<Error> },
+        Running { #[pin] inner: F, track: Open<T> },
     }
 }
 
 impl<F, T: Track> Tracked<F, T> {
-    /// Follows the call that `inner` makes.
+    /// Follows the call that `inner` makes; with `None` nothing is followed.
     pub fn new(inner: F, track: impl Into<Option<T>>) -> Self {
-        Self { inner, track: Open(track.into()) }
+        Self { state: State::Running { inner, track: Open(track.into()) } }
+    }
+
+    /// Follows the call that `make` makes, already while it is made: where that panics, it ends as [`Outcome::Dropped`].
+    pub fn start(track: T, make: impl FnOnce() -> F) -> Self {
+        let track = Open(Some(track));
+        Self { state: State::Running { inner: make(), track } }
+    }
+
+    /// A call that was not made: it is answered with `error`, and there is nothing to follow.
+    pub fn refused(error: Error) -> Self {
+        Self { state: State::Refused { error: Some(error) } }
     }
 }
 
@@ -132,21 +152,31 @@ where
     type Output = Result<Response<Res>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = ready!(this.inner.poll(cx)).map_err(Into::into);
-        let Some(mut track) = this.track.0.take() else { return Poll::Ready(result) };
-        Poll::Ready(match result {
-            Ok(response) if Res::IS_STREAM => {
-                track.streaming();
-                Ok(response.map(|payload| payload.map_stream(Open(Some(track)))))
+        let (inner, track) = match self.project().state.project() {
+            Projected::Running { inner, track } => (inner, track),
+            Projected::Refused { error } => {
+                return Poll::Ready(Err(error.take().unwrap_or_else(|| Error::internal("polled after it was done"))));
             }
-            Ok(response) => {
-                track.message(response.message());
-                track.end(Outcome::Answered);
-                Ok(response)
-            }
+        };
+        // An answer may be large, and this is in every layer: it is moved once.
+        Poll::Ready(match ready!(inner.poll(cx)) {
+            Ok(response) => Ok(match track.0.take() {
+                None => response,
+                Some(mut track) if Res::IS_STREAM => {
+                    track.streaming();
+                    response.map(|payload| payload.map_stream(Open(Some(track))))
+                }
+                Some(mut track) => {
+                    track.message(response.message());
+                    track.end(Outcome::Answered);
+                    response
+                }
+            }),
             Err(error) => {
-                track.end(Outcome::Failed(&error));
+                let error = error.into();
+                if let Some(track) = track.0.take() {
+                    track.end(Outcome::Failed(&error));
+                }
                 Err(error)
             }
         })
@@ -244,6 +274,13 @@ mod tests {
         let (call, seen) = track(async { Err::<Response<String>, _>(Error::not_found("no book")) });
         call.await.unwrap_err();
         assert!(taken(&seen)[0].starts_with("Failed"));
+    }
+
+    #[tokio::test]
+    async fn a_refused_call_has_no_end() {
+        type Inner = std::future::Ready<Result<Response<String>, Error>>;
+        let refused = Tracked::<Inner, Note>::refused(Error::unavailable("not now"));
+        assert_eq!(refused.await.unwrap_err().message(), "not now");
     }
 
     #[tokio::test]

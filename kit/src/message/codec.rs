@@ -79,6 +79,12 @@ pub trait Codec: 'static {
         let _ = value;
         visitor.unknown(name)
     }
+
+    /// Whether a message has a map with several entries somewhere, which the wire may show in any order; any other value has none.
+    fn has_order(value: &Self::Value) -> bool {
+        let _ = value;
+        false
+    }
 }
 
 /// A codec whose values may be the keys of a map.
@@ -338,6 +344,9 @@ impl<M: Message> Codec for Nested<M> {
     fn visit_field<V: super::VisitField>(value: &mut M, name: &str, visitor: V) -> Result<V::Output, V::Error> {
         value.visit_field(name, visitor)
     }
+    fn has_order(value: &M) -> bool {
+        super::stable::has_order(value)
+    }
 }
 
 /// A message field whose type contains itself, and so is kept in a `Box`.
@@ -365,5 +374,8 @@ impl<M: Message> Codec for Boxed<M> {
     }
     fn visit_field<V: super::VisitField>(value: &mut Box<M>, name: &str, visitor: V) -> Result<V::Output, V::Error> {
         value.visit_field(name, visitor)
+    }
+    fn has_order(value: &Box<M>) -> bool {
+        super::stable::has_order(value.as_ref())
     }
 }

@@ -48,6 +48,8 @@ use crate::json::{Options, Reader};
 mod bind;
 mod codec;
 mod mask;
+pub mod rules;
+pub(crate) mod stable;
 mod well_known;
 
 pub use bind::{BindError, Bound, bind, resolve};
@@ -110,6 +112,15 @@ pub trait Message: prost::Message + Default + Clone + PartialEq + Sized + 'stati
     fn parse_text(text: &str) -> Result<Self, ParseError> {
         let _ = text;
         Err(ParseError::of_message(Self::NAME))
+    }
+
+    /// Whether the `.proto` file has [rules] for the message, or for one that it may hold: where there are none, checking
+    /// costs nothing.
+    const HAS_RULES: bool = false;
+
+    /// Checks the fields against the rules. Ask [`rules::validate`] for what comes of it.
+    fn check_rules(&self, check: &mut rules::Check<'_>) {
+        let _ = check;
     }
 }
 

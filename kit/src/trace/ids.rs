@@ -7,12 +7,12 @@ use zipkin::{SpanId, TraceId};
 /// 128 random bits. Unique, not secret.
 pub(super) fn new_trace_id() -> TraceId {
     // All zeros means "none" in every format.
-    TraceId::from(fastrand::u128(1..).to_be_bytes())
+    TraceId::from(fastrand::u128(..).max(1).to_be_bytes())
 }
 
 /// 64 random bits.
 pub(super) fn new_span_id() -> SpanId {
-    SpanId::from(fastrand::u64(1..).to_be_bytes())
+    SpanId::from(fastrand::u64(..).max(1).to_be_bytes())
 }
 
 /// The part of a trace id that all formats keep: its last 64 bits.

@@ -40,8 +40,8 @@ mod span;
 mod tests;
 mod text;
 mod tracer;
-mod trust;
 
+pub use crate::trust::Network;
 pub use config::TraceConfig;
 pub use export::{Annotation, Export, FinishedSpan, Memory};
 pub use ids::Hex;
@@ -50,5 +50,4 @@ pub use sampler::Sample;
 pub use span::{OpenSpan, Span};
 pub use text::Text;
 pub use tracer::{Tracer, TracerBuilder, TracerFigures};
-pub use trust::Network;
 pub use zipkin::{self, Kind, SamplingFlags, SpanId, TraceContext, TraceId};

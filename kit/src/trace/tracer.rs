@@ -14,9 +14,8 @@ use super::{
     ids::{low_bits, new_span_id, new_trace_id},
     sampler::Sampler,
     span::Origin,
-    trust::Trust,
 };
-use crate::{Context, Peer};
+use crate::{Context, Peer, trust::Trust};
 
 /// Opens the spans of one service. Cheap to clone; one that is [disabled](Tracer::disabled) costs nothing.
 ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kit::{
     Code, Context, Endpoint, Error, Reason, Request, Streaming,
     client::Channel,
-    middleware::{StandardConfig, StandardStack},
+    middleware::{ServerStackConfig, StandardStack},
 };
 use tokio::sync::mpsc;
 
@@ -250,14 +250,14 @@ pub(crate) async fn the_deadline_goes_through_every_hop_and_is_clamped(address: 
     }
     let back = Running::serve(&saying(|cx, _| async move { Ok(line(&left(&cx))) })).await;
     let (direct, next) = (client(&back, address).await, client(&back, address).await);
-    let mut config = StandardConfig::default();
+    let mut config = ServerStackConfig::default();
     config.timeout.unary = Some(Duration::from_secs(3600));
     let front = Running::serve(
         &saying(move |cx, said| {
             let next = next.clone();
             async move { Ok(line(&format!("{} {}", left(&cx), next.say(&cx, said).await?.text))) }
         })
-        .with(&StandardStack::server(&config)),
+        .with(&StandardStack::server(&config).unwrap()),
     )
     .await;
     let front = client(&front, address).await;

@@ -8,9 +8,9 @@ use std::{
 
 use kit::{
     Code, Context, Endpoint, Error, LayerInfo, Middleware, Payload, Request, Streaming,
-    middleware::{StandardConfig, StandardStack},
+    middleware::{ServerStackConfig, StandardStack},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower::{limit::ConcurrencyLimitLayer, timeout::TimeoutLayer, util::MapRequestLayer};
 
@@ -163,12 +163,14 @@ async fn the_deadline_is_the_earlier_one() {
         assert_eq!(start.elapsed().as_secs(), limit, "{caller:?}");
     }
     // By method, and none at all.
-    let mut config = StandardConfig::default();
-    config.timeout = config.timeout.with_method("chat.Chat/Say", Some(Duration::from_secs(61)));
-    let endpoints = a_minute().with(&StandardStack::server(&config));
+    let mut config = ServerStackConfig::default();
+    config = config.with_method("chat.Chat/Say", json!({ "timeout": "61s" }));
+    let endpoints = a_minute().with(&StandardStack::server(&config).unwrap());
     assert_eq!(endpoints.say(&Context::background(), line("")).await.unwrap().text, "Some(61s)");
-    config.timeout = config.timeout.with_method("Say", None).with_method("chat.Chat/Say", None);
-    let endpoints = a_minute().with(&StandardStack::server(&config));
+    config = config
+        .with_method("Say", json!({ "timeout": "1s" }))
+        .with_method("chat.Chat/Say", json!({ "timeout": "none" }));
+    let endpoints = a_minute().with(&StandardStack::server(&config).unwrap());
     assert_eq!(endpoints.say(&Context::background(), line("")).await.unwrap().text, "None");
 }
 

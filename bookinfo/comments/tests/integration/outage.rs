@@ -12,6 +12,7 @@ use bookcomments::{
 use bookcommon::testing::instruments;
 use kit::{
     Code, Context, Error,
+    middleware::ServerStackConfig,
     server::{Health, HealthConfig, ServerConfig},
     sql::testing::{Backend, run},
 };
@@ -74,7 +75,9 @@ impl Served {
         let any = "127.0.0.1:0".parse().unwrap();
         let health = HealthConfig { interval: Duration::from_millis(20), ..HealthConfig::default() };
         let server = ServerConfig { health, ..ServerConfig::default() };
-        let config = Config { http_addr: any, grpc_addr: any, database, server, ..Config::default() };
+        // Tests call more often than the limits of the demo allow.
+        let standard = ServerStackConfig::default();
+        let config = Config { http_addr: any, grpc_addr: any, database, server, standard, ..Config::default() };
         let bound = App::build(&config, instruments("comments")).await.unwrap().server(&config).bind().await.unwrap();
         let (health, stop) = (bound.health(), CancellationToken::new());
         let stopped = stop.clone().cancelled_owned();

@@ -13,7 +13,7 @@ use bookcomments::{
     repository::DatabaseConfig,
 };
 use bookcommon::testing::{Answer, http, instruments};
-use kit::{Code, Context, client::Channel, sql::testing::Folder};
+use kit::{Code, Context, client::Channel, middleware::ServerStackConfig, sql::testing::Folder};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,9 @@ struct Running {
 impl Running {
     async fn start(database: DatabaseConfig) -> Self {
         let any = "127.0.0.1:0".parse().unwrap();
-        let config = Config { http_addr: any, grpc_addr: any, database, ..Config::default() };
+        // Tests call more often than the limits of the demo allow.
+        let standard = ServerStackConfig::default();
+        let config = Config { http_addr: any, grpc_addr: any, database, standard, ..Config::default() };
         let stop = CancellationToken::new();
         let app = App::build(&config, instruments("comments")).await.unwrap();
         let server = app.server(&config).bind().await.unwrap();

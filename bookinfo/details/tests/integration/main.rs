@@ -5,6 +5,8 @@
 mod cache;
 mod failures;
 mod fake;
+mod limits;
+mod outage;
 mod process;
 mod service;
 mod store;

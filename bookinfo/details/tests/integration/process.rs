@@ -175,3 +175,34 @@ fn a_wrong_address_is_told_with_its_place() {
         assert_eq!(code, Some(0), "{errors}");
     }
 }
+
+#[test]
+fn changed_limits_are_taken_over_while_it_runs() {
+    let (_silent, address) = silent();
+    let server = start(&address);
+    let file = server.folder().path(".env");
+    let refused = || {
+        let status = |_| http(&server.http(), "GET", "/v1/detail?id=4000", "").status;
+        (0..30).map(status).any(|status| status == 429)
+    };
+    // Into its place at once, so that nothing half written is seen.
+    let write = |text: &str| {
+        let next = server.folder().path("next");
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(&next, &file).unwrap();
+    };
+    write("BOOKDETAILS_STANDARD_RATE_LIMIT_LIMIT=1\nBOOKDETAILS_STANDARD_RATE_LIMIT_PER=1h\n");
+    let told = server.line("changed settings were taken over");
+    assert!(told.contains("standard.rate_limit.limit") && told.contains("standard.rate_limit.per"), "{told}");
+    assert!(refused());
+    write("BOOKDETAILS_STANDARD_RATE_LIMIT_LIMIT=0\n");
+    let told = server.line("can't be taken over");
+    assert!(told.contains("\"ERROR\"") && told.contains("standard.rate_limit.limit"), "{told}");
+    assert!(refused(), "nothing has changed");
+    write("BOOKDETAILS_STANDARD_RATE_LIMIT_LIMIT=100000\nBOOKDETAILS_SLOW_CALL=250ms\n");
+    let told = server.line("wait for a restart");
+    assert!(told.contains("\"WARN\"") && told.contains("slow_call") && !told.contains("rate_limit"), "{told}");
+    server.line("changed settings were taken over");
+    assert!(!refused());
+    assert_eq!(server.stop("TERM"), Some(0));
+}

@@ -10,7 +10,7 @@ use bookdetails::{
     proto::details::{BookDetails, BookDetailsClient, DetailReq},
     repository::DatabaseConfig,
 };
-use kit::{Code, Context, client::Channel, server::Server, sql::testing::Folder};
+use kit::{Code, Context, client::Channel, middleware::ServerStackConfig, server::Server, sql::testing::Folder};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 
 use crate::fake::{FakeComments, Mood};
@@ -26,7 +26,9 @@ impl Running {
     async fn start(database: DatabaseConfig, comments: &str) -> Self {
         let any = "127.0.0.1:0".parse().unwrap();
         let comments = CommentsConfig { address: comments.to_owned(), ..CommentsConfig::default() };
-        let config = Config { http_addr: any, grpc_addr: any, database, comments, ..Config::default() };
+        // Tests call more often than the limits of the demo allow.
+        let standard = ServerStackConfig::default();
+        let config = Config { http_addr: any, grpc_addr: any, database, comments, standard, ..Config::default() };
         let app = App::build(&config, instruments("details")).await.unwrap();
         let server = app.server(&config).bind().await.unwrap();
         let (http, grpc) = (server.http_addr().unwrap().to_string(), server.grpc_addr().unwrap().to_string());

@@ -21,6 +21,10 @@ pub(super) fn message(cx: &Context, message: &Message) -> Result<TokenStream, Er
         changed.push(change(cx, field, &constant)?);
     }
     let visitor = if message.fields.is_empty() { quote!(_visitor) } else { quote!(visitor) };
+    let rules = match &message.rules {
+        Some(rules) => super::rules::rules(cx, &message.fields, rules)?,
+        None => TokenStream::new(),
+    };
     let serde = if message.is_extern { TokenStream::new() } else { serde(cx, &path) };
     Ok(quote! {
         impl #kit::Message for #path {
@@ -44,6 +48,8 @@ pub(super) fn message(cx: &Context, message: &Message) -> Result<TokenStream, Er
                     _ => visitor.unknown(name),
                 }
             }
+
+            #rules
         }
         #serde
     })

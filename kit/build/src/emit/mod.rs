@@ -8,6 +8,7 @@ use crate::{error::Error, model::Package};
 mod enumeration;
 mod message;
 mod module;
+mod rules;
 mod service;
 
 pub(crate) use module::{assemble, module_tree};

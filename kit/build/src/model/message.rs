@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, Syntax};
 
+use super::rules::Rules;
 use crate::{
     ident::{to_snake, to_upper_camel},
     types::Types,
@@ -19,6 +20,8 @@ pub(crate) struct Message {
     pub fields: Vec<Field>,
     /// Whether the type is of another crate, where serde's traits can't be implemented for it.
     pub is_extern: bool,
+    /// What is checked of it, where it has rules.
+    pub rules: Option<Rules>,
 }
 
 /// One field.
@@ -101,6 +104,7 @@ impl Message {
             path: types.path(package, descriptor.full_name()),
             fields: fields.iter().zip(patterns).map(field).collect(),
             is_extern: foreign && types.is_extern(descriptor.full_name()),
+            rules: None,
         }
     }
 }

@@ -16,10 +16,12 @@ mod clash;
 mod docs;
 mod http;
 mod message;
+pub(crate) mod rules;
 mod service;
 
 pub(crate) use docs::{clean, docs};
 pub(crate) use message::{Codec, Field, Message, Shape};
+use rules::{Ruled, Rules};
 pub(crate) use service::{Idempotency, Method, Service};
 
 /// Everything that is generated.
@@ -68,6 +70,7 @@ impl Model {
     pub(crate) fn new(sources: &Sources, mut types: Types, wanted: Wanted) -> Result<Self, Error> {
         let mut problems = Problems::default();
         skip_options(sources, &mut types);
+        let ruled = Ruled::new(&sources.pool);
         let mut packages: BTreeMap<String, Package> = BTreeMap::new();
         for file in sources.pool.files() {
             let given = sources.is_given(file.name());
@@ -89,7 +92,11 @@ impl Model {
             }
             let package =
                 packages.entry(file.package_name().to_owned()).or_insert_with(|| Package::new(file.package_name()));
-            package.messages.extend(messages.iter().map(|m| Message::new(m, &types, whole)));
+            for descriptor in &messages {
+                let mut message = Message::new(descriptor, &types, whole);
+                message.rules = Rules::new(descriptor, &message.fields, &ruled, &types, sources, &mut problems);
+                package.messages.push(message);
+            }
             package.enums.extend(enums.iter().map(|e| Enum::new(e, &types)));
             for service in services {
                 package.services.push(Service::new(&service, sources, &types, &mut problems));

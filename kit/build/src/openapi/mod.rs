@@ -23,6 +23,7 @@ mod operation;
 mod path;
 mod paths;
 mod query;
+mod rules;
 mod schema;
 mod value;
 

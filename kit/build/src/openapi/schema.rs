@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
 use serde_json::{Map, Value, json};
 
-use super::{comment, query, value};
+use super::{comment, query, rules, value};
 
 const STATUS: &str = "google.rpc.Status";
 // No protobuf name has a hyphen.
@@ -115,6 +115,7 @@ impl Schemas {
         let schema = self.field(field);
         let Value::Object(mut schema) = schema else { return schema };
         comment::describe(&mut schema, &text);
+        rules::add(field, &mut schema);
         if query::is_deprecated(field) {
             schema.insert("deprecated".into(), true.into());
         }

@@ -301,3 +301,99 @@ fn extern_paths_that_are_none() {
     );
     assert_eq!(error(".comments", "a b"), "extern_path(\".comments\", \"a b\"): \"a b\" is not a Rust path");
 }
+
+/// The text of the error of a message whose inside stands in line 5 of its file.
+fn rule_refusal(test: &str, inside: &str) -> String {
+    let head = "syntax = \"proto3\";\npackage t;\nimport \"buf/validate/validate.proto\";\n";
+    let tail = "message B {}\nextend buf.validate.StringRules { bool ours = 1000; }\n";
+    let mask = "import \"google/protobuf/field_mask.proto\"; import \"google/protobuf/duration.proto\";";
+    refusal_of(&format!("rule-{test}"), &[("t.proto", &format!("{head}{mask}\nmessage A {{\n{inside}\n}}\n{tail}"))])
+}
+
+#[test]
+fn rules_that_are_cel() {
+    let why = "CEL rules are not supported, because they would have to be interpreted when a request comes: use standard rules, or \
+               check it in the handler";
+    for (test, inside, what) in [
+        (
+            "cel",
+            r#"string x = 1 [(buf.validate.field).cel = {id: "a", expression: "this != ''"}];"#,
+            "`cel` of `t.A.x`",
+        ),
+        ("cel-text", r#"string x = 1 [(buf.validate.field).cel_expression = "true"];"#, "`cel_expression` of `t.A.x`"),
+        ("cel-message", r#"option (buf.validate.message).cel = {id: "a", expression: "true"};"#, "`cel` of `t.A`"),
+        (
+            "cel-item",
+            r#"repeated string x = 1 [(buf.validate.field).repeated.items.cel_expression = "true"];"#,
+            "`cel_expression` of an item of `t.A.x`",
+        ),
+        (
+            "cel-key",
+            r#"map<string, string> x = 1 [(buf.validate.field).map.keys.cel_expression = "true"];"#,
+            "`cel_expression` of a key of `t.A.x`",
+        ),
+    ] {
+        let text = rule_refusal(test, inside);
+        let (place, text) = text.split_once(": ").unwrap();
+        assert_eq!(text, format!("{what}: {why}"));
+        assert!(place.starts_with("t.proto:6:"), "{place}");
+    }
+}
+
+#[test]
+fn rules_that_are_predefined_or_unknown() {
+    assert_eq!(
+        rule_refusal("predefined", "string x = 1 [(buf.validate.field).string.(ours) = true];"),
+        "t.proto:6:14: `t.ours` of `t.A.x`: predefined rules are not supported, because they are CEL: use standard rules, or \
+         check it in the handler"
+    );
+    assert_eq!(
+        rule_refusal("mask", r#"google.protobuf.FieldMask x = 1 [(buf.validate.field).field_mask = {in: ["a"]}];"#),
+        "t.proto:6:34: `in` of `t.A.x`: this rule is not supported: use another one, or check it in the handler"
+    );
+}
+
+#[test]
+fn rules_that_do_not_fit_their_field() {
+    let fit = |test, field: &str| rule_refusal(test, field).split_once(": ").unwrap().1.to_owned();
+    assert_eq!(
+        fit("number", "int32 x = 1 [(buf.validate.field).string.min_len = 1];"),
+        "`string` rules don't fit `t.A.x`, which is `int32`: write `int32`"
+    );
+    assert_eq!(
+        fit("width", "sint64 x = 1 [(buf.validate.field).int64.gt = 1];"),
+        "`int64` rules don't fit `t.A.x`, which is `sint64`: write `sint64`"
+    );
+    assert_eq!(
+        fit("list", "repeated string x = 1 [(buf.validate.field).string.min_len = 1];"),
+        "`string` rules don't fit `t.A.x`, which is repeated: write `repeated.items` for those of its items"
+    );
+    assert_eq!(
+        fit("map", "map<string, string> x = 1 [(buf.validate.field).repeated.min_items = 1];"),
+        "`repeated` rules don't fit `t.A.x`, which is a map: write `map.keys` and `map.values` for those of its entries"
+    );
+    assert_eq!(
+        fit("message", "B x = 1 [(buf.validate.field).string.min_len = 1];"),
+        "`string` rules don't fit `t.A.x`, which is a `t.B`: remove them"
+    );
+    assert_eq!(
+        fit("unique", "repeated B x = 1 [(buf.validate.field).repeated.unique = true];"),
+        "`unique` is for scalars and enums, and `t.A.x` has messages: remove it"
+    );
+    assert_eq!(
+        fit("required", "repeated B x = 1 [(buf.validate.field).repeated.items.required = true];"),
+        "`required` means nothing for an item of `t.A.x`, which is always there: remove it"
+    );
+    assert_eq!(
+        fit("group", "option (buf.validate.message).oneof = {fields: [\"x\", \"y\"]}; string x = 1;"),
+        "`oneof`: `t.A` has no field `y`: name its fields"
+    );
+}
+
+#[test]
+fn patterns_that_are_no_regular_expressions() {
+    assert_eq!(
+        rule_refusal("pattern", r#"string x = 1 [(buf.validate.field).string.pattern = "a(b"];"#),
+        "t.proto:6:14: the pattern `a(b` of `t.A.x` is no regular expression: unclosed group"
+    );
+}

@@ -75,6 +75,8 @@ fn kit() {
         compare(builder, &format!("kit-{case}"), &root().join("../examples/generated").join(case), |_| true);
     }
     let protos = root().join("../tests/proto");
-    let builder = Builder::new().include(&protos).file(protos.join("extra.proto"));
-    compare(builder, "kit-extra", &root().join("../tests/generated/extra"), |_| true);
+    for case in ["extra", "validated"] {
+        let builder = Builder::new().include(&protos).file(protos.join(format!("{case}.proto")));
+        compare(builder, &format!("kit-{case}"), &root().join("../tests/generated").join(case), |_| true);
+    }
 }

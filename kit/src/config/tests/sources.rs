@@ -284,3 +284,22 @@ fn a_key_that_says_that_its_value_is_secret_hides_it() {
     );
     assert!(!format!("{loaded} {loaded:?}").contains("s3cret") && !loaded.print().contains("734"));
 }
+
+#[test]
+fn a_section_that_may_be_left_out_is_so_by_a_variable() {
+    use crate::middleware::ServerStackConfig;
+
+    let load = |env: &[(&str, &str)]| Loader::new("APP").env(env.iter().copied()).load::<ServerStackConfig>();
+    assert_eq!(load(&[("APP_BBR", "none")]).unwrap().config.bbr, None);
+    let limited = load(&[("APP_RATE_LIMIT", "{\"limit\": 7}")]).unwrap().config.rate_limit.unwrap();
+    assert_eq!(limited.limit, 7);
+    for (env, why) in [
+        (&[("APP_BBR", "some")][..], "`bbr` is a section"),
+        (&[("APP_TIMEOUT", "nothing")], "`timeout` is a section"),
+        (&[("APP_BBR", "none"), ("APP_BBR_BUCKETS", "10")], "sets `bbr` as a whole"),
+        (&[("APP_RATE_LIMIT", "some")], "`none` to leave the layer out"),
+    ] {
+        let error = load(env).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}

@@ -26,6 +26,7 @@ mod charts;
 mod config;
 mod html;
 mod index;
+mod layer;
 mod log;
 mod stack;
 mod tasks;
@@ -152,6 +153,7 @@ pub(super) fn routes(shared: Shared, config: DebugConfig, #[cfg(feature = "pprof
         .route("/debug/charts/", page(&shared, charts::page))
         .route("/debug/charts/data", figures(&shared))
         .route("/debug/stack", page(&shared, stack::answer))
+        .route(layer::PATH, layer::routes(&shared))
         .route("/debug/config", page(&shared, config::answer))
         .route("/debug/vars", page(&shared, vars::answer))
         .route("/debug/tasks", page(&shared, tasks::answer))

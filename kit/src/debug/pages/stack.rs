@@ -26,7 +26,8 @@ pub(super) fn answer(shared: &Shared, parts: &Parts) -> Result<Response, Error> 
     }
     let mut main = String::from(
         "<h1>Stack</h1>\n<p class=\"lead\">A call goes through these layers from left to right, and its answer back. \
-         Programs read <a href=\"stack?format=json\">the same as JSON</a>.</p>\n",
+         Programs read <a href=\"stack?format=json\">the same as JSON</a>. Settings are tried out until the next restart by \
+         <code>curl -X PUT -d '{\"limit\": 20}' localhost:PORT/debug/stack/server/SERVICE/METHOD/LAYER</code>.</p>\n",
     );
     if shared.stack.is_empty() {
         main.push_str(
@@ -56,7 +57,7 @@ fn method(main: &mut String, stack: &MethodStack) {
         "<section class=\"method\"><h3>{name} <span class=\"tag\">{kind}</span></h3>\n<ol class=\"chain\">"
     );
     for layer in &stack.layers {
-        let _ = writeln!(main, "<li>{}</li>", layer_html(layer));
+        let _ = writeln!(main, "<li>{}</li>", layer_html(stack, layer));
     }
     let end = match stack.side {
         Side::Server => "handler",
@@ -65,16 +66,22 @@ fn method(main: &mut String, stack: &MethodStack) {
     let _ = writeln!(main, "<li class=\"end\"><h4>{end}</h4></li>\n</ol></section>");
 }
 
-fn layer_html(layer: &LayerInfo) -> String {
+fn layer_html(stack: &MethodStack, layer: &LayerInfo) -> String {
     let state = stack::state(layer);
     let chip = state.as_ref().and_then(label).map(|label| {
         let (tone, label) = (tone(label), Escaped(label));
         format!(" <span class=\"chip {tone}\">{label}</span>")
     });
     let mut html = format!("<h4>{}{}</h4>", Escaped(layer.name()), chip.unwrap_or_default());
-    html.push_str(&html::fields(layer.settings()));
+    html.push_str(&html::fields(&layer.settings()));
     if let Some(state) = state.as_ref().filter(|state| !state.is_null()) {
         let _ = write!(html, "<h5>now</h5>{}", html::fields(state));
+    }
+    if layer.is_changeable() {
+        let (side, service, method) = (side_name(stack.side), &stack.service, &stack.method);
+        let path = format!("stack/{side}/{service}/{method}/{}", layer.name());
+        let path = Escaped(&path);
+        let _ = write!(html, "<p class=\"soft\">changed by <code>PUT</code> to <a href=\"{path}\">its address</a></p>");
     }
     html
 }

@@ -31,8 +31,7 @@ where
 
     fn call(&mut self, request: Request<Req>) -> Self::Future {
         let call = Call::start(request.context());
-        let inner = current::enter(call.ids.clone(), || self.inner.call(request));
-        Tracked::new(current::scoped(call.ids.clone(), inner), call)
+        Tracked::new(current::scope_of(Ids::from(&call.context), || self.inner.call(request)), call)
     }
 }
 
@@ -40,18 +39,32 @@ where
 #[derive(Debug)]
 pub struct Call {
     context: Context,
-    ids: Ids,
     start: Instant,
 }
 
 impl Call {
+    #[inline]
     fn start(context: &Context) -> Self {
-        Self { context: context.clone(), ids: Ids::from(context), start: Instant::now() }
+        Self { context: context.clone(), start: Instant::now() }
     }
 
+    #[inline]
     fn log(&self, error: Option<&Error>) {
+        let wanted = match error.map(Error::class) {
+            Some(Class::Fault) => tracing::enabled!(target: "kit::access", tracing::Level::ERROR),
+            Some(Class::Transient | Class::Rejected) => tracing::enabled!(target: "kit::access", tracing::Level::WARN),
+            None | Some(Class::Caller | Class::Cancelled) => {
+                tracing::enabled!(target: "kit::access", tracing::Level::INFO)
+            }
+        };
+        if wanted {
+            self.write(error);
+        }
+    }
+
+    fn write(&self, error: Option<&Error>) {
         let call = self;
-        // The values are written inside the macros: nothing is measured or formatted for a line that nobody wants.
+        // The values are written inside the macros: nothing is measured or formatted for a line that a filter keeps out.
         macro_rules! line {
             ($level:ident, $error:expr) => {
                 tracing::$level!(
@@ -65,7 +78,7 @@ impl Call {
                 )
             };
         }
-        current::enter(call.ids.clone(), || match error {
+        current::enter(Ids::from(&call.context), || match error {
             None => tracing::info!(
                 target: "kit::access",
                 code = Code::Ok.name(),
@@ -95,9 +108,10 @@ impl Call {
 
 impl Track for Call {
     fn within<T>(&mut self, poll: impl FnOnce() -> T) -> T {
-        current::enter(self.ids.clone(), poll)
+        current::enter(Ids::from(&self.context), poll)
     }
 
+    #[inline]
     fn end(self, outcome: Outcome<'_>) {
         match outcome {
             Outcome::Answered => self.log(None),

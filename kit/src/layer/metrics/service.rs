@@ -67,6 +67,7 @@ pub struct Call {
 }
 
 impl Call {
+    #[inline]
     fn start(series: &Arc<MethodSeries>, transport: Transport) -> Self {
         series.started(transport);
         Self { series: Arc::clone(series), transport, start: Instant::now() }
@@ -74,10 +75,12 @@ impl Call {
 }
 
 impl Track for Call {
+    #[inline]
     fn message<P: Payload>(&mut self, message: &P) {
         self.series.response_size(self.transport, message.encoded_len());
     }
 
+    #[inline]
     fn end(self, outcome: Outcome<'_>) {
         let (code, class) = match outcome {
             Outcome::Answered => (Code::Ok, None),

@@ -11,6 +11,9 @@ use crate::Error;
 
 thread_local! {
     static RECOVERING: Cell<bool> = const { Cell::new(false) };
+    /// How many panics the hook has seen on this thread.
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+    /// The last of them.
     static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
 }
 
@@ -31,6 +34,7 @@ pub(crate) fn install() {
                 return before(info);
             }
             let place = info.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
+            COUNT.set(COUNT.get().wrapping_add(1));
             SEEN.set(Some(Seen { place, backtrace: Backtrace::force_capture() }));
         }));
     });
@@ -43,15 +47,14 @@ pub(super) fn catch<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
 
 /// The same, for a log line that says what panicked.
 pub(crate) fn catch_in<T>(what: &dyn fmt::Display, function: impl FnOnce() -> T) -> Result<T, Error> {
-    let before = RECOVERING.replace(true);
-    // What an inner recovery saw is no news here.
-    SEEN.take();
+    let (before, count) = (RECOVERING.replace(true), COUNT.get());
     // What the function touched is never polled again after a panic, so nothing broken can be seen.
     let result = panic::catch_unwind(AssertUnwindSafe(function));
     RECOVERING.set(before);
     result.map_err(|payload| {
         let message = text(&*payload);
-        let seen = SEEN.take();
+        // What was seen before this function ran, and recovered somewhere else, is no news here.
+        let seen = SEEN.take().filter(|_| COUNT.get() != count);
         let place = seen.as_ref().map_or("unknown place", |seen| seen.place.as_str());
         let backtrace = seen.as_ref().map(|seen| seen.backtrace.to_string()).unwrap_or_default();
         tracing::error!(panic = message, place, backtrace, "{what} panicked");

@@ -68,18 +68,20 @@ where
     type Output = Result<Response<Res>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let result = match self.project().state.project() {
+        let inner = match self.project().state.project() {
             Projected::Panicked { error } => {
                 return Poll::Ready(Err(error.take().unwrap_or_else(|| Error::internal("polled after it was done"))));
             }
-            Projected::Running { inner } => match catch(|| inner.poll(cx)) {
-                Ok(poll) => ready!(poll).map_err(Into::into),
-                Err(error) => Err(error),
-            },
+            Projected::Running { inner } => inner,
         };
-        Poll::Ready(result.map(|response| {
-            if Res::IS_STREAM { response.map(|payload| payload.map_stream(RecoverStream)) } else { response }
-        }))
+        Poll::Ready(match catch(|| inner.poll(cx)) {
+            Ok(poll) => match ready!(poll) {
+                Ok(response) if Res::IS_STREAM => Ok(response.map(|payload| payload.map_stream(RecoverStream))),
+                Ok(response) => Ok(response),
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(error),
+        })
     }
 }
 

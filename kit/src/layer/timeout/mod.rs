@@ -13,20 +13,34 @@
 //!
 //! On the server that holds too for what the handler returns when an upstream had no time left because the caller gave none.
 //!
+//! Between two messages of a stream there may be a limit, too ([`TimeoutConfig::idle`]). A request that goes silent ends with
+//! `CANCELLED`, an answer with `DEADLINE_EXCEEDED`. An attempt of a call that is repeated has a limit of its own, see
+//! [`RetryConfig`](crate::layer::retry::RetryConfig).
+//!
 //! ```
-//! use kit::layer::timeout::TimeoutConfig;
+//! use kit::{Code, Context, Endpoint, Method, MethodInfo, MethodKind, layer::timeout::TimeoutLayer};
 //! use std::time::Duration;
 //!
-//! let config = TimeoutConfig::default().with_method("Export", Some(Duration::from_secs(300)));
-//! # let _ = config;
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+//! # runtime.block_on(async {
+//! let method = Method::from(MethodInfo::new("demo.Demo", "Say", MethodKind::Unary));
+//! let never = Endpoint::from_fn(method, |_, _: String| std::future::pending::<Result<String, kit::Error>>());
+//! let never = never.layer(TimeoutLayer::server(Some(Duration::from_secs(2))));
+//! let error = never.call_next(&Context::background(), "hello".to_owned()).await.unwrap_err();
+//! assert_eq!(error.code(), Code::DeadlineExceeded);
+//! # });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod config;
 mod layer;
+mod limits;
 mod service;
 #[cfg(test)]
 mod tests;
 
 pub use config::TimeoutConfig;
+pub(in crate::layer) use config::{read as read_limit, write as write_limit};
 pub use layer::TimeoutLayer;
+pub use limits::TimeoutLimits;
 pub use service::{ResponseFuture, Timeout};

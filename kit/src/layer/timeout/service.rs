@@ -9,13 +9,14 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 
-use crate::{Class, Code, Error, Message, Payload, Request, Response, Streaming, endpoint::MapStream};
+use super::TimeoutLimits;
+use crate::{Class, Code, Context, Error, Message, Payload, Request, Response, Streaming, endpoint::MapStream};
 
 /// Ends calls at their deadline: see the [module](super).
 #[derive(Clone, Debug)]
 pub struct Timeout<S> {
     pub(super) inner: S,
-    pub(super) limit: Option<Duration>,
+    pub(super) limits: TimeoutLimits,
     pub(super) side: Side,
 }
 
@@ -30,17 +31,28 @@ pub(super) enum Side {
 #[derive(Clone, Copy, Debug)]
 struct Deadline {
     at: Option<Instant>,
-    /// Whether nobody is to blame when it passes: we serve, and it is the caller's.
+    /// Whether nobody is to blame when it passes: we serve, and the caller gave far less than we take.
     excuses: bool,
+    /// The same for who is called from here with what is left of that time.
+    short: bool,
 }
 
+/// A caller that gives less than half of what the service allows itself asks for too much. One that gives about as much, as a client with the
+/// same settings does, found a service that is too slow.
+const SHORT: u32 = 2;
+
 impl Deadline {
-    fn of(theirs: Option<Instant>, ours: Option<Instant>, side: Side) -> Self {
+    fn of(cx: &Context, now: Instant, ours: Option<Instant>, side: Side) -> Self {
+        let theirs = cx.deadline();
         let at = match (theirs, ours) {
             (Some(theirs), Some(ours)) => Some(theirs.min(ours)),
             (theirs, ours) => theirs.or(ours),
         };
-        Self { at, excuses: side == Side::Server && at.is_some() && at == theirs }
+        let is_theirs = at.is_some() && at == theirs;
+        let left = |at: Instant| at.saturating_duration_since(now);
+        let excuses = side == Side::Server
+            && theirs.is_some_and(|theirs| ours.is_none_or(|ours| left(theirs).saturating_mul(SHORT) <= left(ours)));
+        Self { at, excuses, short: excuses || (is_theirs && side == Side::Client && cx.deadline_excuses()) }
     }
 
     fn exceeded(self) -> Error {
@@ -62,6 +74,7 @@ impl<S, Req, Res> Service<Request<Req>> for Timeout<S>
 where
     S: Service<Request<Req>, Response = Response<Res>>,
     S::Error: Into<Error>,
+    Req: Payload,
     Res: Payload,
 {
     type Response = Response<Res>;
@@ -74,14 +87,19 @@ where
 
     fn call(&mut self, mut request: Request<Req>) -> Self::Future {
         let now = Instant::now();
-        let ours = self.limit.and_then(|limit| now.checked_add(limit));
-        let deadline = Deadline::of(request.context().deadline(), ours, self.side);
+        let ours = self.limits.total().and_then(|limit| now.checked_add(limit));
+        let deadline = Deadline::of(request.context(), now, ours, self.side);
         if deadline.at.is_some_and(|at| at <= now) {
             return ResponseFuture { state: State::Expired { deadline } };
         }
-        request.context_mut().set_deadline(deadline.at);
-        let (inner, sleep) = (self.inner.call(request), deadline.at.map(sleep_until));
-        ResponseFuture { state: State::Running { inner, sleep, deadline } }
+        let cx = request.context_mut();
+        cx.set_deadline(deadline.at);
+        cx.excuse_deadline(deadline.short);
+        let idle = if Req::IS_STREAM || Res::IS_STREAM { self.limits.idle() } else { None };
+        if let Some(limit) = idle {
+            request = request.map(|messages| messages.map_stream(Idle { limit, failed: silent }));
+        }
+        ResponseFuture { state: State::Running { inner: self.inner.call(request), sleep: None, deadline, idle } }
     }
 }
 
@@ -100,7 +118,8 @@ pin_project! {
     enum State<F> {
         // The deadline had passed: the call was not started.
         Expired { deadline: Deadline },
-        Running { #[pin] inner: F, #[pin] sleep: Option<Sleep>, deadline: Deadline },
+        // The timer is made for a call that has to wait: many are answered at once. It is large, so it has a place of its own.
+        Running { #[pin] inner: F, sleep: Option<Pin<Box<Sleep>>>, deadline: Deadline, idle: Option<Duration> },
     }
 }
 
@@ -113,8 +132,8 @@ where
     type Output = Result<Response<Res>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let (inner, sleep, deadline) = match self.project().state.project() {
-            Projected::Running { inner, sleep, deadline } => (inner, sleep, *deadline),
+        let (inner, sleep, deadline, idle) = match self.project().state.project() {
+            Projected::Running { inner, sleep, deadline, idle } => (inner, sleep, *deadline, *idle),
             Projected::Expired { deadline } => {
                 let error = deadline.exceeded().with_log("the deadline had passed before the call was started");
                 return Poll::Ready(Err(error));
@@ -123,18 +142,20 @@ where
         // The answer first: one that is there at the deadline was in time.
         if let Poll::Ready(result) = inner.poll(cx) {
             return Poll::Ready(match result {
-                Ok(response) if Res::IS_STREAM => Ok(response.map(|payload| payload.map_stream(deadline))),
+                Ok(response) if Res::IS_STREAM => Ok(response.map(|answers| {
+                    let answers = match idle {
+                        Some(limit) => answers.map_stream(Idle { limit, failed: stuck }),
+                        None => answers,
+                    };
+                    answers.map_stream(deadline)
+                })),
                 Ok(response) => Ok(response),
                 Err(error) => Err(deadline.judge(error.into())),
             });
         }
-        match sleep.as_pin_mut() {
-            Some(sleep) => {
-                ready!(sleep.poll(cx));
-                Poll::Ready(Err(deadline.exceeded()))
-            }
-            None => Poll::Pending,
-        }
+        let Some(at) = deadline.at else { return Poll::Pending };
+        ready!(sleep.get_or_insert_with(|| Box::pin(sleep_until(at))).as_mut().poll(cx));
+        Poll::Ready(Err(deadline.exceeded()))
     }
 }
 
@@ -148,4 +169,26 @@ impl MapStream for Deadline {
             None => stream,
         }
     }
+}
+
+/// Ends a stream whose next message does not come.
+struct Idle {
+    limit: Duration,
+    failed: fn(Duration) -> Error,
+}
+
+impl MapStream for Idle {
+    fn map<M: Message>(self, stream: Streaming<M>) -> Streaming<M> {
+        let Self { limit, failed } = self;
+        stream.within(limit, move || failed(limit))
+    }
+}
+
+/// The caller says no more: that is no fault of the service's.
+fn silent(limit: Duration) -> Error {
+    Error::cancelled(format!("no message of the request came for {}", crate::duration::format(limit)))
+}
+
+fn stuck(limit: Duration) -> Error {
+    Error::deadline_exceeded(format!("no message of the answer came for {}", crate::duration::format(limit)))
 }

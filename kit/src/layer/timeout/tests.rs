@@ -96,3 +96,74 @@ async fn errors_of_other_codes_stay_as_they_are() {
     let error = endpoint(&layer, fail).call(request(None)).await.unwrap_err();
     assert_eq!((error.code(), error.class()), (Code::Internal, Class::Fault));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_goes_silent_is_a_fault_and_a_request_that_does_is_none() {
+    let idle = TimeoutLimits::new(None, Some(SECOND));
+    for layer in [TimeoutLayer::server(idle.clone()), TimeoutLayer::client(idle)] {
+        let silent = |_| async { Ok(Streaming::<String>::new(futures_util::stream::pending())) };
+        let mut answers = endpoint(&layer, silent).call(request(None)).await.unwrap().into_message();
+        let error = answers.message().await.unwrap_err();
+        assert_eq!((error.code(), error.class()), (Code::DeadlineExceeded, Class::Fault));
+        assert_eq!(error.message(), "no message of the answer came for 1s");
+
+        let method = Method::from(MethodInfo::new("demo.Demo", "Send", MethodKind::ClientStreaming));
+        let count = Endpoint::from_fn(method, |_, mut said: Streaming<String>| async move {
+            while said.message().await?.is_some() {}
+            Ok(String::new())
+        });
+        let (sender, said) = Streaming::channel(1);
+        sender.send(Ok("hello".to_owned())).await.unwrap();
+        let error = count.layer(layer).call(Request::new(Context::background(), said)).await.unwrap_err();
+        assert_eq!((error.code(), error.class()), (Code::Cancelled, Class::Cancelled));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_change_hold_for_the_next_call() {
+    let limits = TimeoutLimits::new(Some(SECOND), None);
+    let endpoint = endpoint(&TimeoutLayer::server(limits.clone()), |_| std::future::pending::<Result<String, Error>>());
+    let took = async || {
+        let start = tokio::time::Instant::now();
+        endpoint.call(request(None)).await.unwrap_err();
+        start.elapsed()
+    };
+    let running = async {
+        limits.set(Some(3 * SECOND), None);
+    };
+    let (before, ()) = tokio::join!(took(), running);
+    assert_eq!((before, took().await), (SECOND, 3 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_about_as_much_as_we_take_found_a_service_that_is_too_slow() {
+    // As two programs with the same settings do: the caller's deadline is a moment earlier, always.
+    let layer = TimeoutLayer::server(Some(10 * SECOND));
+    let almost = Some(10 * SECOND - Duration::from_millis(1));
+    assert_eq!(unanswered(layer.clone(), almost).await, (Code::DeadlineExceeded, Class::Fault));
+    assert_eq!(unanswered(layer, Some(5 * SECOND)).await, (Code::DeadlineExceeded, Class::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_caller_in_a_hurry_left_is_no_fault_of_those_further_on() {
+    let seen = |theirs: Option<Duration>, own: Option<Duration>| async move {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let upstream = endpoint(&TimeoutLayer::client(Some(10 * SECOND)), move |cx| {
+            tell.send(cx.deadline_excuses()).unwrap();
+            async { Ok(String::new()) }
+        });
+        let ask = move |cx: Context| {
+            let upstream = upstream.clone();
+            let cx = own.into_iter().fold(cx, Context::with_timeout);
+            async move { upstream.call_next(&cx, String::new()).await }
+        };
+        endpoint(&TimeoutLayer::server(Some(10 * SECOND)), ask).call(request(theirs)).await.unwrap();
+        told.recv().unwrap()
+    };
+    assert!(!seen(None, None).await);
+    assert!(!seen(Some(9 * SECOND), None).await);
+    assert!(seen(Some(SECOND), None).await);
+    // Half of what is left, for the way back; a time of our own is our own choice.
+    assert!(seen(Some(SECOND), Some(SECOND / 2)).await);
+    assert!(!seen(Some(SECOND), Some(SECOND / 100)).await);
+}

@@ -91,9 +91,8 @@ where
         cx.set_span(Some(span.clone()));
         let http = traced.serves && cx.transport() == Transport::Http;
         let call = Call { ids: Ids::from(&*cx), span: OpenSpan::new(Some(span)), http, began: false };
-        let inner = current::enter(call.ids.clone(), || self.inner.call(request));
-        let inner = Tracked::new(current::scoped(call.ids.clone(), inner), call);
-        ResponseFuture { state: State::Traced { inner } }
+        let inner = current::scope_of(call.ids.clone(), || self.inner.call(request));
+        ResponseFuture { state: State::Traced { inner: Tracked::new(inner, call) } }
     }
 }
 

@@ -115,6 +115,7 @@ impl MethodSeries {
         self.side == side && self.method == *method
     }
 
+    #[inline]
     fn at(&self, transport: Transport) -> &TransportSeries {
         let [grpc, http, local] = &self.transports;
         match transport {
@@ -124,10 +125,12 @@ impl MethodSeries {
         }
     }
 
+    #[inline]
     pub(crate) fn started(&self, transport: Transport) {
         self.at(transport).started.fetch_add(1, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn ended(&self, transport: Transport, code: Code, class: Option<Class>, after: Duration) {
         if matches!(class, Some(Class::Fault | Class::Transient)) {
             self.errors.fetch_add(1, Ordering::Relaxed);
@@ -139,14 +142,17 @@ impl MethodSeries {
         }
     }
 
+    #[inline]
     pub(crate) fn request_size(&self, transport: Transport, bytes: usize) {
         self.size(&self.at(transport).request_sizes, bytes);
     }
 
+    #[inline]
     pub(crate) fn response_size(&self, transport: Transport, bytes: usize) {
         self.size(&self.at(transport).response_sizes, bytes);
     }
 
+    #[inline]
     fn size(&self, cell: &OnceLock<Box<Histogram>>, bytes: usize) {
         let histogram = cell.get_or_init(|| Box::new(Histogram::new(&self.sizes)));
         histogram.record(u64::try_from(bytes).unwrap_or(u64::MAX));

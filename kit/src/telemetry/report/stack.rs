@@ -16,7 +16,8 @@ const MAKING: [&str; 7] = [
     "kit::layer::recover::hook",
     "__rustc",
 ];
-const MAKING_FILES: [&str; 4] = ["/library/std/", "/library/core/", "/library/alloc/", "src/error/mod.rs"];
+const MAKING_FILES: [&str; 5] =
+    ["/library/std/", "/library/core/", "/library/alloc/", "src/error/mod.rs", "src/layer/recover/hook.rs"];
 
 /// What stands below every call that is reported.
 const END: &str = "kit::error::stack::capturing";

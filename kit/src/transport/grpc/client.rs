@@ -175,7 +175,8 @@ fn incoming<M: Message>(received: Response<tonic::Streaming<M>>) -> Response<Str
 }
 
 async fn ready(grpc: &mut Grpc<Breakable>) -> Result<(), Error> {
-    grpc.ready().await.map_err(|e| Error::unavailable("the service can't be reached now").with_source(e))
+    let unreachable = |e| Error::unavailable("the service can't be reached now").with_source(e).unprocessed();
+    grpc.ready().await.map_err(unreachable)
 }
 
 /// What is sent of a stream.

@@ -52,6 +52,7 @@ fn from_tonic(mut received: tonic::Status) -> Error {
         code => code,
     };
     let local = std::error::Error::source(&received).is_some();
+    let unprocessed = never_sent(&received);
     let error = match proto_status(&received) {
         Some(status) => status::from_status(status),
         // A status with a cause was made on this side: its text is about sockets, which is nothing for a caller.
@@ -69,6 +70,7 @@ fn from_tonic(mut received: tonic::Status) -> Error {
         None if local => Error::new(code, received.message().to_owned()).with_source(received),
         None => Error::new(code, received.message().to_owned()),
     };
+    let error = if unprocessed { error.unprocessed() } else { error };
     let mut metadata = metadata;
     super::remove_transport_headers(&mut metadata);
     error.with_received_metadata(crate::Metadata::from_headers(metadata))
@@ -95,6 +97,13 @@ fn connection_lost(received: &tonic::Status) -> bool {
     let by_peer = |error: &h2::Error| error.is_reset() && error.is_remote();
     std::error::Error::source(received).is_some()
         && !causes(received).any(|error| error.downcast_ref().is_some_and(by_peer))
+}
+
+/// Whether the service surely has not seen the call: there was no connection, or the stream was refused, which HTTP/2 allows only
+/// before anything was done (RFC 9113, section 8.7).
+fn never_sent(received: &tonic::Status) -> bool {
+    let refused = |error: &h2::Error| error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    causes(received).any(|error| error.is::<tonic::ConnectError>() || error.downcast_ref().is_some_and(refused))
 }
 
 fn causes(received: &tonic::Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {

@@ -171,7 +171,12 @@ impl Call {
             request.headers_mut().insert(header::CONTENT_TYPE, content_type);
         }
         let response = self.channel.sender.clone().oneshot(request).await;
-        response.map_err(|e| Error::unavailable("the service can't be reached now").with_source(e))
+        response.map_err(|e| {
+            // Without a connection nothing was sent.
+            let unprocessed = e.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|e| e.is_connect());
+            let error = Error::unavailable("the service can't be reached now").with_source(e);
+            if unprocessed { error.unprocessed() } else { error }
+        })
     }
 
     /// Headers and content of a good answer; the error of any other.

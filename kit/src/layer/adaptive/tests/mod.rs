@@ -1,0 +1,3 @@
+mod algorithms;
+mod handle;
+mod simulation;
