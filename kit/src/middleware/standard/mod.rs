@@ -68,8 +68,8 @@ use server::{ServerChain, ServerLayers};
 /// | fault | innermost: what it does on purpose looks like the service's own |
 ///
 /// Trace, metrics and report are there when [`StandardStack::watched_by`] gave them something to tell it to, the others when they
-/// are configured: see [`ServerStackConfig`] and [`ClientStackConfig`] for what is there by default. A layer that is not there costs
-/// nothing, and the whole chain is one erasure of types.
+/// are configured: see [`ServerStackConfig`] and [`ClientStackConfig`] for what is there by default. A layer that is not there only
+/// passes calls on, and the whole chain is one erasure of types.
 ///
 /// What is put around endpoints later stands outside of what is there: `.with(&yours).with(&standard)` has yours inside, where
 /// the log sees its refusals.
