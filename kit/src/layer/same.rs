@@ -170,6 +170,25 @@ mod tests {
         assert_eq!(vary.key(&method("Read"), &sent(&[]), &"a".repeat(200)), None);
     }
 
+    /// An authenticator may go by any header: whom it found tells calls apart where no header does.
+    #[test]
+    fn callers_with_an_identity_are_told_apart_by_it() {
+        let none = BTreeSet::new();
+        let vary = Vary { names: &none, per_caller: true, max_request: 100 };
+        let key = |vary: Vary<'_>, identity: Option<Identity>| {
+            let mut cx = Context::background();
+            identity.into_iter().for_each(|identity| cx.set_extension(identity));
+            vary.key(&method("Read"), &cx, &"a".to_owned()).unwrap()
+        };
+        let (ann, bob) = (|| Some(Identity::new("ann")), Some(Identity::new("bob")));
+        assert_eq!(key(vary, ann()), key(vary, ann()));
+        assert_ne!(key(vary, ann()), key(vary, bob.clone()));
+        assert_ne!(key(vary, ann()), key(vary, None));
+        assert_ne!(key(vary, ann()), key(vary, ann().map(|ann| ann.with_issuer("elsewhere"))));
+        let public = Vary { per_caller: false, ..vary };
+        assert_eq!(key(public, ann()), key(public, bob));
+    }
+
     #[test]
     fn what_belongs_to_one_call_is_not_shared() {
         let mut metadata = Metadata::new();

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -19,6 +19,7 @@ use bookdetails::{
 };
 use kit::{Context, client::Channel, middleware::ServerStackConfig, server::Server};
 use tokio::{
+    sync::watch,
     task::{JoinHandle, JoinSet},
     time::timeout,
 };
@@ -59,21 +60,18 @@ async fn details(comments: SocketAddr) -> (Vec<String>, JoinHandle<()>) {
 /// What callers saw.
 #[derive(Default)]
 struct Seen {
-    with_comments: AtomicU64,
-    without: AtomicU64,
+    with_comments: watch::Sender<u64>,
+    without: watch::Sender<u64>,
     over: AtomicBool,
 }
 
 impl Seen {
     /// Waits until the callers have seen so many more of a kind.
-    async fn more(&self, kind: impl Fn(&Self) -> &AtomicU64, number: u64) {
-        let before = kind(self).load(Ordering::Relaxed);
-        let seen = async {
-            while kind(self).load(Ordering::Relaxed) < before + number {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        timeout(PATIENCE, seen).await.expect("what is waited for comes");
+    async fn more(kind: &watch::Sender<u64>, number: u64) {
+        let mut seen = kind.subscribe();
+        let enough = *seen.borrow() + number;
+        let seen = timeout(PATIENCE, seen.wait_for(|seen| *seen >= enough)).await;
+        seen.expect("what is waited for comes").unwrap();
     }
 }
 
@@ -91,19 +89,19 @@ async fn books_are_answered_while_comments_are_killed_and_restarted() {
                 // Every one has to be answered.
                 let answer = client.detail(&Context::background(), DetailReq { id: 1 }).await.unwrap();
                 let kind = if answer.data.unwrap().comments.is_empty() { &seen.without } else { &seen.with_comments };
-                kind.fetch_add(1, Ordering::Relaxed);
+                kind.send_modify(|seen| *seen += 1);
             }
         });
     }
     let mut running = running;
     for _ in 0..3 {
-        seen.more(|seen| &seen.with_comments, 200).await;
+        Seen::more(&seen.with_comments, 200).await;
         running.abort();
         let _ = running.await;
-        seen.more(|seen| &seen.without, 200).await;
+        Seen::more(&seen.without, 200).await;
         (_, running) = comments(addr).await;
     }
-    seen.more(|seen| &seen.with_comments, 200).await;
+    Seen::more(&seen.with_comments, 200).await;
     seen.over.store(true, Ordering::Relaxed);
     while let Some(caller) = callers.join_next().await {
         caller.expect("no call failed");

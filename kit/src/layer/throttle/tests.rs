@@ -38,6 +38,7 @@ fn around(throttle: &Throttle) -> (Say, Arc<AtomicU32>) {
                 "missing" => Err(Error::not_found("none")),
                 "broken" => Err(Error::internal("bug")),
                 "refused here" => Err(Error::unavailable("not now").as_rejection()),
+                "passed on" => Err(Error::unavailable("spared").with_reason("BREAKER_OPEN", "kit")),
                 "cancelled" => Err(Error::cancelled("gone")),
                 "exhausted" => Err(Error::resource_exhausted("too much")),
                 _ => Err(Error::unavailable("away")),
@@ -64,6 +65,16 @@ async fn a_service_that_takes_what_is_sent_gets_all() {
     }
     assert_eq!(reached.load(Ordering::Relaxed), 600);
     assert_eq!(throttle.figures().probability, 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_passes_on_that_another_is_spared_gets_all() {
+    let throttle = throttle();
+    let (say, reached) = around(&throttle);
+    for _ in 0..300 {
+        assert_eq!(call(&say, "passed on").await.unwrap_err().message(), "spared");
+    }
+    assert_eq!((reached.load(Ordering::Relaxed), throttle.figures().requests), (300, 0));
 }
 
 #[tokio::test(start_paused = true)]
