@@ -43,6 +43,10 @@ bless:
 bench *args:
     cargo bench -p benches {{args}}
 
+# The bars, against other servers: writes benches/RESULTS.md and the picture.
+results *benches:
+    benches/results {{benches}}
+
 # Both demo services in one process.
 demo:
     cargo run --release -p bookinfo

@@ -24,6 +24,7 @@ use benches::{
     measure::criterion,
     must,
     proto::bench::ShelfEndpoints,
+    results::{Results, Row, Unit},
     runtime,
 };
 use failsafe::futures::CircuitBreaker as _;
@@ -43,9 +44,9 @@ use kit::{
         throttle::{Throttle, ThrottleConfig, ThrottleLayer},
         timeout::TimeoutLayer,
     },
-    middleware::StandardStack,
+    middleware::{ServerStackConfig, StandardStack},
     telemetry::{Telemetry, metrics::Metrics},
-    trace::{Export, FinishedSpan, Sample, TraceConfig, Tracer},
+    trace::Sample,
 };
 use tokio::{runtime::Runtime, task::unconstrained};
 use tower::{
@@ -76,9 +77,12 @@ const KEY: &str = "x-api-key";
 /// How many keys take turns.
 const KEYS: usize = 64;
 
-/// The bars, in nanoseconds. Of the layers beyond the readings of the clock that they share with the chain.
+/// The bars, in nanoseconds. Of layers it is what they add to the chain, which has read the clock for all of them.
 const BREAKER: f64 = 15.0;
 const RATE_LIMIT: f64 = 12.0;
+const TRACE: f64 = 25.0;
+/// With the two readings of the clock that it would need alone.
+const METRICS: f64 = 80.0;
 const CHAIN: f64 = 210.0;
 /// In allocations.
 const CHAIN_ALLOCATIONS: f64 = 2.0;
@@ -91,28 +95,47 @@ fn main() -> Result<(), Failure> {
 
     let _in_runtime = runtime.enter();
     nothing(&mut costs, calls);
-    let breaker = breakers(&mut costs, calls)?;
-    let rate_limit = rate_limits(&mut costs, calls)?;
+    breakers(&mut costs, calls)?;
+    rate_limits(&mut costs, calls)?;
     decisions(&mut costs, calls)?;
     concurrency(&mut costs, calls)?;
     client(&mut costs, calls)?;
-    let chain = chains(&mut costs, runtime);
+    let Chains { breaker, rate_limit, trace, metrics, whole } = chains(&mut costs, runtime)?;
 
     let clock = costs.clock();
     costs.finish();
     println!("\nresilience: the bars");
-    bar("breaker, window in time, less 1 clock read", breaker.added - clock, BREAKER, clock);
-    bar("rate limit, less 1 clock read", rate_limit.added - clock, RATE_LIMIT, clock);
-    bar("standard chain, metrics, sampled out", chain.added, CHAIN, clock);
-    println!("allocations of that chain: {:.1} of {CHAIN_ALLOCATIONS:.1}", chain.allocations);
+    let mut bars = Bars { clock, results: Results::of("resilience") };
+    bars.hold("breaker", &breaker, 0.0, BREAKER);
+    bars.hold("rate limit", &rate_limit, 0.0, RATE_LIMIT);
+    bars.hold("trace, sampled out", &trace, 0.0, TRACE);
+    bars.hold("metrics, and 2 readings of the clock", &metrics, 2.0 * clock, METRICS);
+    bars.hold("the whole chain on top of the bare endpoint", &whole, 0.0, CHAIN);
+    println!("allocations of that chain: {:.1} of {CHAIN_ALLOCATIONS:.1}", whole.allocations);
+    let row = Row::new("the whole chain on top of the bare endpoint", "adds", whole.allocations, Unit::Count);
+    bars.results.record(row.at_most(CHAIN_ALLOCATIONS).measured_in("in process, allocations a call"));
+    bars.results.write()?;
     criterion.final_summary();
     Ok(())
 }
 
-fn bar(name: &str, nanos: f64, bar: f64, clock: f64) {
-    let (reads, most) = (nanos / clock, bar / clock);
-    let verdict = if nanos <= bar { "reached" } else { "missed" };
-    println!("{name:48} {nanos:>7.1} ns of {bar:>5.1} ns, {reads:.1} of {most:.1} clock reads: {verdict}");
+/// What is held to a bar: told at once, and kept for the report.
+struct Bars {
+    clock: f64,
+    results: Results,
+}
+
+impl Bars {
+    /// `beside` is what the layer would need if it stood alone.
+    fn hold(&mut self, name: &str, cost: &Cost, beside: f64, bar: f64) {
+        let nanos = cost.added + beside;
+        let (reads, most) = (nanos / self.clock, bar / self.clock);
+        let verdict = if nanos <= bar { "reached" } else { "missed" };
+        println!("{name:48} {nanos:>7.1} ns of {bar:>5.1} ns, {reads:.1} of {most:.1} clock reads: {verdict}");
+        let row = Row::new(name, "adds to a call through the chain", nanos, Unit::Nanoseconds);
+        let row = row.spread(cost.spread.0 + beside, cost.spread.1 + beside).at_most(bar);
+        self.results.record(row.measured_in(format!("in process; a reading of the clock is {:.1} ns", self.clock)));
+    }
 }
 
 type Answer = Result<Response<String>, Error>;
@@ -206,12 +229,11 @@ fn compare<'a, const N: usize>(
     name: &str,
     kit: [Way<'a>; 2],
     peers: [[Way<'a>; 2]; N],
-) -> Cost {
+) {
     let ([bare, bare_cloned], [kit, kit_cloned]) = (calls.both("bare", service_fn(echo)), kit);
     let (peers, peers_cloned): (Vec<_>, Vec<_>) = peers.into_iter().map(|[peer, cloned]| (peer, cloned)).unzip();
-    let cost = costs.compare(name, bare, kit, peers);
+    costs.compare(name, bare, kit, peers);
     costs.compare(format!("{name}, cloned"), bare_cloned, kit_cloned, peers_cloned);
-    cost
 }
 
 /// What it costs that there is a layer: its future, and that the answer is moved once more.
@@ -221,7 +243,7 @@ fn nothing(costs: &mut Costs<'_>, calls: &Calls<'_>) {
     compare(costs, calls, "no layer (none)", calls.both("kit", none), [calls.both("tower, load_shed", load_shed)]);
 }
 
-fn breakers(costs: &mut Costs<'_>, calls: &Calls<'_>) -> Result<Cost, Failure> {
+fn breakers(costs: &mut Costs<'_>, calls: &Calls<'_>) -> Result<(), Failure> {
     let time = BreakerLayer::new(&Breaker::new(&BreakerConfig::default())?).layer(service_fn(echo));
     let config = BreakerConfig { window: BreakerWindow::Calls(100), ..BreakerConfig::default() };
     let count = BreakerLayer::new(&Breaker::new(&config)?).layer(service_fn(echo));
@@ -231,8 +253,7 @@ fn breakers(costs: &mut Costs<'_>, calls: &Calls<'_>) -> Result<Cost, Failure> {
     let resilience = CircuitBreakerLayer::builder().failure_rate_threshold(0.5).sliding_window_size(100).build()?;
     let resilience = ServiceBuilder::new().layer(resilience).service(service_fn(echo));
 
-    let cost =
-        compare(costs, calls, "breaker, window in time", calls.both("kit", time), [calls.both("failsafe", failsafe)]);
+    compare(costs, calls, "breaker, window in time", calls.both("kit", time), [calls.both("failsafe", failsafe)]);
     compare(
         costs,
         calls,
@@ -240,10 +261,10 @@ fn breakers(costs: &mut Costs<'_>, calls: &Calls<'_>) -> Result<Cost, Failure> {
         calls.both("kit", count),
         [calls.both("tower-resilience", resilience)],
     );
-    Ok(cost)
+    Ok(())
 }
 
-fn rate_limits(costs: &mut Costs<'_>, calls: &Calls<'_>) -> Result<Cost, Failure> {
+fn rate_limits(costs: &mut Costs<'_>, calls: &Calls<'_>) -> Result<(), Failure> {
     let plain = RateLimitLayer::new(&RateLimit::new(&limit())?).layer(service_fn(echo));
     let keyed = RateLimitLayer::new(&RateLimit::new(&keyed_limit())?).layer(service_fn(echo));
 
@@ -258,7 +279,7 @@ fn rate_limits(costs: &mut Costs<'_>, calls: &Calls<'_>) -> Result<Cost, Failure
     let resilience = RateLimiterLayer::per_second(MANY as usize).build()?;
     let resilience = ServiceBuilder::new().layer(resilience).service(service_fn(echo));
 
-    let cost = compare(
+    compare(
         costs,
         calls,
         "rate limit",
@@ -271,7 +292,7 @@ fn rate_limits(costs: &mut Costs<'_>, calls: &Calls<'_>) -> Result<Cost, Failure
         calls.keyed("kit", keyed),
         [calls.keyed("governor", by_key)],
     );
-    Ok(cost)
+    Ok(())
 }
 
 fn limit() -> RateLimitConfig {
@@ -412,29 +433,47 @@ impl Policy<Request<String>, Response<String>, Error> for Budgeted {
     }
 }
 
-/// Takes spans and forgets them.
-struct Forget;
-
-impl Export for Forget {
-    fn export(&self, span: FinishedSpan) {
-        black_box(span);
-    }
+/// What has a bar.
+struct Chains {
+    breaker: Cost,
+    rate_limit: Cost,
+    trace: Cost,
+    metrics: Cost,
+    whole: Cost,
 }
 
-/// The chain around an endpoint, with all that the chain has by default.
-fn chains(costs: &mut Costs<'_>, runtime: &Runtime) -> Cost {
-    let config = TraceConfig { sample: Sample::Never, ..TraceConfig::default() };
-    let tracer = Tracer::builder(&config, "bench").export(Some(Forget)).build();
-    let telemetry = Telemetry::new().with_metrics(&Metrics::new()).with_tracer(&tracer);
+/// The chain around an endpoint: with what it has by default, watched, and with all that keeps a service up.
+fn chains(costs: &mut Costs<'_>, runtime: &Runtime) -> Result<Chains, Failure> {
+    let traced = chain::traced(Sample::Never);
+    let metered = Telemetry::new().with_metrics(&Metrics::new());
+    let telemetry = chain::traced(Sample::Never).with_metrics(&Metrics::new());
 
     let bare = ShelfEndpoints::new(chain::nothing()).find;
     let standard = bare.clone().with(&StandardStack::default());
     let watched = bare.clone().with(&StandardStack::default().watched_by(&telemetry));
+    let spans = bare.clone().with(&StandardStack::default().watched_by(&traced));
+    let figures = bare.clone().with(&StandardStack::default().watched_by(&metered));
+    let whole = bare.clone().with(&chain::kept_up()?.watched_by(&chain::watched()));
     let calls = |name, endpoint: &kit::Endpoint<_, _>| {
         let endpoint = endpoint.clone();
         way(name, move |count| must(runtime.block_on(unconstrained(chain::call_endpoint(&endpoint, count)))))
     };
     costs.compare("the bare endpoint again (noise)", calls("bare", &bare), calls("again", &bare), []);
     costs.compare("standard chain", calls("bare", &bare), calls("kit", &standard), []);
-    costs.compare("standard chain, metrics, sampled out", calls("bare", &bare), calls("kit", &watched), [])
+    costs.compare("standard chain, metrics, sampled out", calls("bare", &bare), calls("kit", &watched), []);
+    // What one of them adds to the chain.
+    let mut part = |name: &str, with: &kit::Endpoint<_, _>| {
+        costs.compare(format!("in the chain: {name}"), calls("chain", &standard), calls("kit", with), [])
+    };
+    let trace = part("trace, sampled out", &spans);
+    let metrics = part("metrics", &figures);
+    let default = ServerStackConfig::default;
+    let with = |config: ServerStackConfig| Ok::<_, Failure>(bare.clone().with(&StandardStack::server(&config)?));
+    let breaker = part("breaker", &with(ServerStackConfig { breaker: Some(BreakerConfig::default()), ..default() })?);
+    let rate_limit = part("rate limit", &with(ServerStackConfig { rate_limit: Some(limit()), ..default() })?);
+    let concurrency = Some(ConcurrencyConfig::default());
+    part("concurrency limit", &with(ServerStackConfig { concurrency, ..default() })?);
+    let name = "standard chain, rate limit, concurrency, breaker, metrics, trace 1/1000";
+    let whole = costs.compare(name, calls("bare", &bare), calls("kit", &whole), []);
+    Ok(Chains { breaker, rate_limit, trace, metrics, whole })
 }

@@ -4,6 +4,7 @@
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -41,14 +42,23 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 fn count(size: usize) {
-    if !ON.load(Ordering::Relaxed) {
+    if !ON.load(Ordering::Relaxed) || IGNORED.get() {
         return;
     }
     COUNT.fetch_add(1, Ordering::Relaxed);
     BYTES.fetch_add(size as u64, Ordering::Relaxed);
 }
 
-/// Allocations (growing a block is one too) and their bytes for one call, of the whole process.
+thread_local! {
+    static IGNORED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether what this thread allocates is left out: so that a server can be told from its client.
+pub fn ignore_this_thread(ignored: bool) {
+    IGNORED.set(ignored);
+}
+
+/// Allocations (growing a block is one too) and their bytes for one call, of all threads that are not [ignored](ignore_this_thread).
 pub fn of_a_call(mut run: impl FnMut(u64)) -> (f64, f64) {
     const CALLS: u64 = 1000;
     // What is made once, such as connections and buffers that stay, is no cost of a call.

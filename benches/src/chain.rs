@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use kit::{
     Context, Endpoint, Error, Request, Response,
-    layer::{access_log::AccessLogLayer, recover::RecoverLayer, timeout::TimeoutLayer},
+    layer::{
+        access_log::AccessLogLayer, breaker::BreakerConfig, concurrency::ConcurrencyConfig,
+        rate_limit::RateLimitConfig, recover::RecoverLayer, timeout::TimeoutLayer,
+    },
+    middleware::{ServerStackConfig, StandardStack},
+    telemetry::{Telemetry, metrics::Metrics},
+    trace::{Export, FinishedSpan, Sample, TraceConfig, Tracer},
 };
 use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
 
@@ -45,6 +51,40 @@ pub fn three_layers() -> impl Tower {
         .layer(RecoverLayer::new())
         .layer(TimeoutLayer::server(Some(LIMIT)))
         .service(handler())
+}
+
+/// So many calls a second that none is refused.
+const MANY: u64 = 1_000_000_000;
+
+/// The chain of a service with all that keeps it up: limits, breaker and deadline, and what is there by default.
+pub fn kept_up() -> Result<StandardStack, Error> {
+    StandardStack::server(&ServerStackConfig {
+        rate_limit: Some(RateLimitConfig::of(MANY, Duration::from_secs(1))),
+        concurrency: Some(ConcurrencyConfig::default()),
+        breaker: Some(BreakerConfig::default()),
+        ..ServerStackConfig::default()
+    })
+}
+
+/// Figures, and spans that are recorded for one call of a thousand.
+pub fn watched() -> Telemetry {
+    traced(Sample::Probability(0.001)).with_metrics(&Metrics::new())
+}
+
+/// Spans alone.
+pub fn traced(sample: Sample) -> Telemetry {
+    let config = TraceConfig { sample, ..TraceConfig::default() };
+    Telemetry::new().with_tracer(&Tracer::builder(&config, "bench").export(Some(Forget)).build())
+}
+
+/// Takes spans and forgets them.
+#[derive(Debug)]
+pub struct Forget;
+
+impl Export for Forget {
+    fn export(&self, span: FinishedSpan) {
+        std::hint::black_box(span);
+    }
 }
 
 /// A Tower service that finds books.

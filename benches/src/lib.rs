@@ -1,18 +1,28 @@
 //! What the benchmarks share: [`measure`] compares, [`added`] subtracts, [`allocations`] counts, [`shelf`] is the service in the kit's way and
-//! [`peer`] the same by hand. The figures and how to read them are in the crate's `README.md`.
+//! [`peer`] the same by hand. [`sockets`] measures servers in processes of their own, [`servers`] is what runs in them, and [`results`]
+//! keeps figures and bars. The figures and how to read them are in the crate's `README.md`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 pub mod added;
 pub mod allocations;
+#[cfg(target_os = "linux")]
+pub mod bookinfo;
 pub mod chain;
 pub mod client;
 pub mod http1;
+#[cfg(target_os = "linux")]
+pub mod idle;
 pub mod measure;
 pub mod peer;
 pub mod placement;
+pub mod report;
+pub mod results;
+pub mod scenarios;
 pub mod serve;
+pub mod servers;
 pub mod shelf;
+pub mod sockets;
 
 /// What `kit-build` makes of `proto/bench.proto`.
 pub mod proto {

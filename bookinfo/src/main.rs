@@ -17,9 +17,14 @@ use kit::{server::shutdown_signal, telemetry::spans};
 /// How long what is left on the threads may take when all is done.
 const LAST: Duration = Duration::from_secs(1);
 
-/// For heap profiles on the debug port; without this line there are none.
+/// Unless another was chosen: also for heap profiles on the debug port. `docs/runtime.md` says why.
+#[cfg(all(feature = "jemalloc", not(feature = "mimalloc")))]
 #[global_allocator]
 static ALLOCATOR: kit::debug::heap::Jemalloc = kit::debug::heap::Jemalloc;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs both services of BookInfo, details on the ports 5001 (HTTP) and 5002 (gRPC), comments on 5011 and 5012.
 ///

@@ -27,7 +27,7 @@ pub use standard::{ClientStackConfig, MethodSettings, ServerStackConfig, Standar
 
 /// A function from endpoint to endpoint, whatever the messages are.
 ///
-/// Each middleware costs one erasure of types: about two allocations a call. [`StandardStack`] is one for all it holds.
+/// Each middleware costs one erasure of types: an allocation a call. [`StandardStack`] is one for all it holds.
 pub trait Middleware {
     /// Puts itself around an endpoint: with [`Endpoint::layer`], [`Endpoint::wrap`], or another middleware. An
     /// [`Endpoint::new`] around it would forget which layers stand inside.

@@ -17,6 +17,19 @@ pub struct Book {
     pub labels: HashMap<String, String>,
 }
 
+/// [`crate::proto::press::Note`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the fields are those of the message")]
+pub struct Note {
+    #[serde(with = "text")]
+    pub id: i64,
+    pub title: String,
+    pub author: String,
+    pub text: String,
+    pub pages: i32,
+}
+
 /// [`crate::proto::bench::Author`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

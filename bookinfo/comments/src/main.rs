@@ -10,9 +10,14 @@ use bookcommon::{Failure, PidFile, Program};
 use kit::{config::Loaded, instruments::Instruments, server::shutdown_signal, telemetry::spans};
 use tracing::field::display;
 
-/// For heap profiles on the debug port; without this line there are none.
+/// Unless another was chosen: also for heap profiles on the debug port. `docs/runtime.md` says why.
+#[cfg(all(feature = "jemalloc", not(feature = "mimalloc")))]
 #[global_allocator]
 static ALLOCATOR: kit::debug::heap::Jemalloc = kit::debug::heap::Jemalloc;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const PROGRAM: Program = Program {
     name: "bookcomments-server",

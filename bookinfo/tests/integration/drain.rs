@@ -178,8 +178,22 @@ fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_under_load_loses_no_call_that_was_accepted() {
+    loses_nothing("multi_thread").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_with_a_thread_for_each_core() {
+    loses_nothing("thread_per_core").await;
+}
+
+async fn loses_nothing(runtime: &str) {
     let mut settings = [&FREE[..], &UNLIMITED].concat();
     settings.extend([
+        ("BOOKDETAILS_SERVER_RUNTIME", runtime),
+        ("BOOKCOMMENTS_SERVER_RUNTIME", runtime),
+        // Also where there is one.
+        ("BOOKDETAILS_SERVER_CORES_THREADS", "2"),
+        ("BOOKCOMMENTS_SERVER_CORES_THREADS", "2"),
         // A machine that is busy with other tests is slow, and slow is not lost.
         ("BOOKDETAILS_COMMENTS_TIMEOUT", "1m"),
         ("BOOKDETAILS_STANDARD_TIMEOUT_UNARY", "2m"),

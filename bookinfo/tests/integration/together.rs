@@ -6,7 +6,7 @@ use bookcomments::proto::comments::{BookComments, BookCommentsClient, GetReq, Po
 use bookcommon::testing::{Answer, http};
 use bookdetails::proto::details::{BookDetails, BookDetailsClient, DetailReq};
 use bookinfo::{Addresses, BookInfo, Config};
-use kit::{Context, client::Channel, sql::testing::on_each_backend};
+use kit::{Context, client::Channel, server::RuntimeKind, sql::testing::on_each_backend};
 use tokio_util::sync::CancellationToken;
 
 on_each_backend!(
@@ -53,18 +53,22 @@ fn cx() -> Context {
 }
 
 async fn both_services_share_one_database(url: String) {
-    with(config(&url), async |addresses| {
-        let answer = get(addresses.details_http, "/v1/detail?id=1").await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        assert_eq!(answer.body.matches("createdAt").count(), 3, "{}", answer.body);
-        let content = "Besser als der Film. 📚";
-        comments(&addresses).post(&cx(), PostReq { id: 2, content: content.to_owned() }).await.unwrap();
-        let client = BookDetailsClient::new(&Channel::new(&format!("grpc://{}", addresses.details_grpc)).unwrap());
-        let book = client.detail(&cx(), DetailReq { id: 2 }).await.unwrap().data.unwrap();
-        assert_eq!(book.comments.last().unwrap().content, content);
-        assert_eq!(get(addresses.details_http, "/v1/detail?id=4").await.status, 404);
-    })
-    .await;
+    for runtime in [RuntimeKind::MultiThread, RuntimeKind::ThreadPerCore] {
+        let mut config = config(&url);
+        (config.details.server.runtime, config.comments.server.runtime) = (runtime, runtime);
+        with(config, async |addresses| {
+            let answer = get(addresses.details_http, "/v1/detail?id=1").await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            assert_eq!(answer.body.matches("createdAt").count(), 3, "{}", answer.body);
+            let content = "Besser als der Film. 📚";
+            comments(&addresses).post(&cx(), PostReq { id: 2, content: content.to_owned() }).await.unwrap();
+            let client = BookDetailsClient::new(&Channel::new(&format!("grpc://{}", addresses.details_grpc)).unwrap());
+            let book = client.detail(&cx(), DetailReq { id: 2 }).await.unwrap().data.unwrap();
+            assert_eq!(book.comments.last().unwrap().content, content);
+            assert_eq!(get(addresses.details_http, "/v1/detail?id=4").await.status, 404);
+        })
+        .await;
+    }
 }
 
 async fn two_instances_see_each_other_s_comments(url: String) {

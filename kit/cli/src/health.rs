@@ -125,7 +125,7 @@ async fn grpc(authority: &Authority, service: &str) -> Result<(), String> {
 }
 
 /// The last cause says what happened; the library's own words say only where.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

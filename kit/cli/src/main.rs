@@ -1,6 +1,7 @@
 //! The command `kit`: what surrounds a running service.
 
 mod health;
+mod load;
 mod target;
 
 use std::{
@@ -49,6 +50,8 @@ enum Command {
         #[arg(short, long)]
         quiet: bool,
     },
+    /// Calls a method again and again, as fast as it goes or on a schedule, and says how long the answers took.
+    Load(Box<load::Args>),
     /// Prints a script that completes commands and flags in a shell
     Completions {
         /// The shell
@@ -75,7 +78,7 @@ fn main() -> ExitCode {
             }
             let health =
                 Health { target, service: service.unwrap_or_default(), timeout, wait: wait.unwrap_or_default() };
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            let runtime = match runtime() {
                 Ok(runtime) => runtime,
                 Err(error) => return wrong(&format!("cannot start: {error}")),
             };
@@ -91,6 +94,10 @@ fn main() -> ExitCode {
                 }
             }
         }
+        Command::Load(args) => match runtime() {
+            Ok(runtime) => runtime.block_on(load::run(*args)),
+            Err(error) => wrong(&format!("cannot start: {error}")),
+        },
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "kit", &mut script);
@@ -98,6 +105,10 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 fn wrong(what: &str) -> ExitCode {

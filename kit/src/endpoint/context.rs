@@ -1,7 +1,7 @@
 use std::{
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use http::{Extensions, HeaderName, HeaderValue};
@@ -73,7 +73,6 @@ pub struct Context {
     inner: Arc<Inner>,
 }
 
-#[derive(Clone)]
 struct Inner {
     method: Option<Method>,
     transport: Transport,
@@ -82,9 +81,43 @@ struct Inner {
     request_id: RequestId,
     peer: Option<Arc<Peer>>,
     extensions: Extensions,
-    // Shared by all that is derived from the context of one call. Never held across an await: it is locked for one insertion
-    // at a time.
-    answer: Arc<Mutex<Metadata>>,
+    // Shared by all that is derived from the context of one call, and made when there is something to share.
+    answer: OnceLock<SharedMetadata>,
+}
+
+/// Never held across an await: it is locked for one insertion at a time.
+type SharedMetadata = Arc<Mutex<Metadata>>;
+
+impl Clone for Inner {
+    fn clone(&self) -> Self {
+        Self {
+            method: self.method.clone(),
+            transport: self.transport,
+            metadata: self.metadata.clone(),
+            outgoing: self.outgoing.clone(),
+            request_id: self.request_id.clone(),
+            peer: self.peer.clone(),
+            extensions: self.extensions.clone(),
+            answer: OnceLock::from(Arc::clone(self.answer())),
+        }
+    }
+}
+
+impl Inner {
+    fn answer(&self) -> &SharedMetadata {
+        self.answer.get_or_init(SharedMetadata::default)
+    }
+}
+
+/// What a handler says beside its answer.
+pub(super) struct Answer(Arc<Inner>);
+
+impl Answer {
+    /// What was said by now; `None` for nothing.
+    pub(super) fn take(&self) -> Option<Metadata> {
+        let said = std::mem::take(&mut *self.0.answer.get()?.lock().unwrap_or_else(PoisonError::into_inner));
+        (!said.is_empty()).then_some(said)
+    }
 }
 
 /// gRPC's name for how often a call was tried before, from its text on retries (gRFC A6). Over HTTP/JSON it is the same.
@@ -114,7 +147,7 @@ impl Context {
                 request_id: RequestId::random(),
                 peer: None,
                 extensions: Extensions::new(),
-                answer: Arc::default(),
+                answer: OnceLock::new(),
             },
         )
     }
@@ -139,7 +172,7 @@ impl Context {
                 request_id,
                 peer,
                 extensions: Extensions::new(),
-                answer: Arc::default(),
+                answer: OnceLock::new(),
             },
         )
     }
@@ -171,7 +204,7 @@ impl Context {
                 request_id: self.inner.request_id.clone(),
                 peer: None,
                 extensions: Extensions::new(),
-                answer: Arc::default(),
+                answer: OnceLock::new(),
             },
         );
         #[cfg(feature = "trace")]
@@ -278,7 +311,7 @@ impl Context {
         let mut attempt = self.clone();
         let inner = Arc::make_mut(&mut attempt.inner);
         inner.metadata.set(PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
-        inner.answer = Arc::default();
+        inner.answer = OnceLock::new();
         attempt
     }
 
@@ -372,7 +405,7 @@ impl Context {
     /// # Errors
     /// `INVALID_ARGUMENT` when the name or the value can't be sent.
     pub fn set_response_metadata(&self, name: &str, value: &str) -> Result<(), Error> {
-        self.inner.answer.lock().unwrap_or_else(PoisonError::into_inner).append(name, value)
+        self.inner.answer().lock().unwrap_or_else(PoisonError::into_inner).append(name, value)
     }
 
     /// As [`Context::set_response_metadata`], for bytes under a name that ends in `-bin`.
@@ -380,11 +413,16 @@ impl Context {
     /// # Errors
     /// `INVALID_ARGUMENT` when the name can't be sent or does not end in `-bin`.
     pub fn set_response_metadata_bin(&self, name: &str, value: &[u8]) -> Result<(), Error> {
-        self.inner.answer.lock().unwrap_or_else(PoisonError::into_inner).append_bin(name, value)
+        self.inner.answer().lock().unwrap_or_else(PoisonError::into_inner).append_bin(name, value)
     }
 
     pub(crate) fn take_response_metadata(&self) -> Metadata {
-        std::mem::take(&mut *self.inner.answer.lock().unwrap_or_else(PoisonError::into_inner))
+        self.answer().take().unwrap_or_default()
+    }
+
+    /// What the handler that gets this context says beside its answer.
+    pub(super) fn answer(&self) -> Answer {
+        Answer(Arc::clone(&self.inner))
     }
 }
 

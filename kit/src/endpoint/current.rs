@@ -54,28 +54,54 @@ impl Ids {
 thread_local! {
     // Of the thread, and put in and taken out again around each poll of a task. A task-local of tokio does the same, but gives
     // nothing back at the end of a function: each of the places where a call passes would need a copy of the ids.
-    static CURRENT: RefCell<Option<Ids>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Call>> = const { RefCell::new(None) };
 }
 
-/// What is current, and `ids` for it. On a thread that ends nothing is.
-fn swap(ids: &mut Option<Ids>) {
-    let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), ids));
+/// A call that can be the running one.
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    /// By its context, which who serves it has anyway: its ids are read when somebody asks.
+    Of(Context),
+    /// By what is left of it in a task of its own.
+    With(Ids),
 }
 
-/// Runs a function with these ids, which come back also when it panics.
-fn within<T>(ids: &mut Option<Ids>, function: impl FnOnce() -> T) -> T {
-    struct Back<'a>(&'a mut Option<Ids>);
+impl Call {
+    fn ids(&self) -> Ids {
+        match self {
+            Self::Of(context) => context.into(),
+            Self::With(ids) => ids.clone(),
+        }
+    }
+
+    #[cfg(feature = "trace")]
+    fn span(&self) -> Option<&Span> {
+        match self {
+            Self::Of(context) => context.span(),
+            Self::With(ids) => ids.span.as_ref(),
+        }
+    }
+}
+
+/// What is current, and `call` for it. On a thread that ends nothing is.
+fn swap(call: &mut Option<Call>) {
+    let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), call));
+}
+
+/// Runs a function as part of a call, which comes back also when it panics.
+pub(crate) fn within<T>(call: &mut Option<Call>, function: impl FnOnce() -> T) -> T {
+    struct Back<'a>(&'a mut Option<Call>);
     impl Drop for Back<'_> {
         fn drop(&mut self) {
             swap(self.0);
         }
     }
-    swap(ids);
-    let _back = Back(ids);
+    swap(call);
+    let _back = Back(call);
     function()
 }
 
-fn read<T>(read: impl FnOnce(&Ids) -> T) -> Option<T> {
+fn read<T>(read: impl FnOnce(&Call) -> T) -> Option<T> {
     CURRENT.try_with(|current| current.borrow().as_ref().map(read)).ok().flatten()
 }
 
@@ -92,22 +118,22 @@ impl From<&Context> for Ids {
 
 /// Runs a future as part of the call that `ids` belong to.
 pub fn scope<F: Future>(ids: Ids, future: F) -> Scoped<F> {
-    Scoped { ids: Some(ids), future: Some(future) }
+    Scoped { call: Some(Call::With(ids)), future: Some(future) }
 }
 
 /// Makes a future as part of the call that `ids` belong to, and runs it so.
 pub(crate) fn scope_of<F: Future>(ids: Ids, make: impl FnOnce() -> F) -> Scoped<F> {
-    let mut ids = Some(ids);
-    let future = within(&mut ids, make);
-    Scoped { ids, future: Some(future) }
+    let mut call = Some(Call::With(ids));
+    let future = within(&mut call, make);
+    Scoped { call, future: Some(future) }
 }
 
 pin_project! {
     /// The future of [`scope`].
     #[derive(Debug)]
     pub struct Scoped<F> {
-        // Those of whoever polls, while it is polled.
-        ids: Option<Ids>,
+        // That of whoever polls, while it is polled.
+        call: Option<Call>,
         // `None` when it is over.
         #[pin]
         future: Option<F>,
@@ -118,7 +144,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.future.is_some() {
-                within(this.ids, || this.future.set(None));
+                within(this.call, || this.future.set(None));
             }
         }
     }
@@ -129,7 +155,7 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        within(this.ids, || {
+        within(this.call, || {
             let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
             let polled = future.poll(cx);
             if polled.is_ready() {
@@ -142,12 +168,12 @@ impl<F: Future> Future for Scoped<F> {
 
 /// Runs a function as part of the call that `ids` belong to.
 pub fn enter<T>(ids: Ids, function: impl FnOnce() -> T) -> T {
-    within(&mut Some(ids), function)
+    within(&mut Some(Call::With(ids)), function)
 }
 
 /// The ids of the call that is running, if one is.
 pub fn get() -> Option<Ids> {
-    let ids = read(Ids::clone)?;
+    let ids = read(Call::ids)?;
     #[cfg(all(feature = "trace", feature = "log"))]
     let ids = match entered::within(ids.span.as_ref()) {
         Some(span) => ids.with_span(Some(span)),
@@ -159,7 +185,7 @@ pub fn get() -> Option<Ids> {
 /// The span that is open in the running task, if a trace is going on.
 #[cfg(feature = "trace")]
 pub fn span() -> Option<Span> {
-    let span = read(|ids| ids.span.clone()).flatten();
+    let span = read(|call| call.span().cloned()).flatten();
     #[cfg(feature = "log")]
     let span = entered::within(span.as_ref()).or(span);
     span
@@ -206,7 +232,7 @@ pub(crate) mod entered {
     }
 
     pub(crate) fn enter(span: Span) {
-        let base = super::read(|ids| ids.span.clone()).flatten();
+        let base = super::read(|call| call.span().cloned()).flatten();
         ENTERED.with_borrow_mut(|entered| entered.push((base, span)));
     }
 

@@ -22,21 +22,18 @@
 use std::{
     fmt,
     future::Future,
-    pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
 };
 
-use pin_project_lite::pin_project;
-use tower::{
-    Layer, Service, ServiceExt as _,
-    util::{BoxCloneSyncService, Oneshot},
-};
+use tower::{Layer, Service};
 
 use crate::{Error, Middleware};
 
 mod context;
 pub mod current;
+pub(crate) mod erased;
+mod handler;
 mod layers;
 mod metadata;
 mod method;
@@ -47,7 +44,11 @@ mod service;
 mod streaming;
 pub(crate) mod trace_headers;
 
+use erased::{Call, Tower};
+use handler::Handler;
+
 pub use context::{Context, Peer, Transport};
+pub use erased::CallFuture;
 pub use layers::LayerInfo;
 pub use metadata::Metadata;
 pub use method::{HttpRule, Idempotency, Method, MethodInfo, MethodKind, RuleBody};
@@ -82,31 +83,7 @@ impl<S, Req, Res> EndpointService<Req, Res> for S where
 pub struct Endpoint<Req, Res> {
     method: Method,
     layers: Arc<[LayerInfo]>,
-    inner: Erased<Req, Res>,
-}
-
-type Erased<Req, Res> = BoxCloneSyncService<Request<Req>, Response<Res>, Error>;
-
-pin_project! {
-    /// The future of [`Endpoint::call`]. Dropping it cancels the call.
-    pub struct CallFuture<Req, Res> {
-        #[pin]
-        inner: Oneshot<Erased<Req, Res>, Request<Req>>,
-    }
-}
-
-impl<Req, Res> Future for CallFuture<Req, Res> {
-    type Output = Result<Response<Res>, Error>;
-
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        self.project().inner.poll(task)
-    }
-}
-
-impl<Req, Res> fmt::Debug for CallFuture<Req, Res> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallFuture").finish_non_exhaustive()
-    }
+    inner: Arc<dyn Call<Req, Res>>,
 }
 
 impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
@@ -115,7 +92,11 @@ impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
     /// Not for what goes around an endpoint that is there: the new one knows nothing of the layers inside, and the debug port
     /// would not show them. [`Endpoint::layer`] and [`Endpoint::wrap`] keep them.
     pub fn new<S: EndpointService<Req, Res>>(method: Method, service: S) -> Self {
-        Self { method, layers: Arc::default(), inner: BoxCloneSyncService::new(OurError(service)) }
+        Self::erased(method, Tower(service))
+    }
+
+    fn erased(method: Method, service: impl Call<Req, Res>) -> Self {
+        Self { method, layers: Arc::default(), inner: Arc::new(service) }
     }
 
     /// An endpoint of an async function.
@@ -123,10 +104,10 @@ impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
     /// Metadata that the function sets on its context goes into the answer, or into the error.
     pub fn from_fn<F, Fut>(method: Method, function: F) -> Self
     where
-        F: Fn(Context, Req) -> Fut + Clone + Send + Sync + 'static,
+        F: Fn(Context, Req) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Res, Error>> + Send + 'static,
     {
-        Self::new(method, HandlerService(function))
+        Self::erased(method, Handler(function))
     }
 
     /// Which method it is.
@@ -151,9 +132,18 @@ impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
     where
         S: EndpointService<Req, Res>,
     {
+        self.wrap_erased(layers, |inner| Tower(around(inner)))
+    }
+
+    /// The same for a service that is called by reference.
+    pub(crate) fn wrap_erased<S: Call<Req, Res>>(
+        self,
+        layers: impl IntoIterator<Item = LayerInfo>,
+        around: impl FnOnce(Self) -> S,
+    ) -> Self {
         let method = self.method.clone();
         let layers = layers.into_iter().chain(self.layers.iter().cloned()).collect();
-        Self { layers, ..Self::new(method, around(self)) }
+        Self { layers, ..Self::erased(method, around(self)) }
     }
 
     /// The layers around the innermost service, the outermost first.
@@ -173,8 +163,8 @@ impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
     ///
     /// # Errors
     /// What the handler or a layer answered.
-    pub fn call(&self, request: Request<Req>) -> CallFuture<Req, Res> {
-        CallFuture { inner: self.inner.clone().oneshot(request) }
+    pub fn call(&self, request: Request<Req>) -> CallFuture<Res> {
+        self.inner.call(request)
     }
 
     /// Calls as part of the call that `cx` belongs to: deadline, request id and outgoing metadata travel on.
@@ -188,7 +178,7 @@ impl<Req: Payload, Res: Payload> Endpoint<Req, Res> {
 
 impl<Req, Res> Clone for Endpoint<Req, Res> {
     fn clone(&self) -> Self {
-        Self { method: self.method.clone(), layers: Arc::clone(&self.layers), inner: self.inner.clone() }
+        Self { method: self.method.clone(), layers: Arc::clone(&self.layers), inner: Arc::clone(&self.inner) }
     }
 }
 
@@ -198,105 +188,17 @@ impl<Req, Res> fmt::Debug for Endpoint<Req, Res> {
     }
 }
 
-impl<Req, Res> Service<Request<Req>> for Endpoint<Req, Res> {
+impl<Req: 'static, Res: 'static> Service<Request<Req>> for Endpoint<Req, Res> {
     type Response = Response<Res>;
     type Error = Error;
-    type Future = <Erased<Req, Res> as Service<Request<Req>>>::Future;
+    type Future = CallFuture<Res>;
 
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Req>) -> Self::Future {
-        self.inner.call(request)
-    }
-}
-
-/// A service whose errors become ours. Tower's `map_err` would do, but moves each answer some times more.
-#[derive(Clone)]
-struct OurError<S>(S);
-
-impl<S, Req, Res> Service<Request<Req>> for OurError<S>
-where
-    S: Service<Request<Req>, Response = Response<Res>, Error: Into<Error>>,
-{
-    type Response = Response<Res>;
-    type Error = Error;
-    type Future = OurErrorFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
-        self.0.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, request: Request<Req>) -> Self::Future {
-        OurErrorFuture { inner: self.0.call(request) }
-    }
-}
-
-pin_project! {
-    struct OurErrorFuture<F> {
-        #[pin]
-        inner: F,
-    }
-}
-
-impl<F, Res, E> Future for OurErrorFuture<F>
-where
-    F: Future<Output = Result<Response<Res>, E>>,
-    E: Into<Error>,
-{
-    type Output = Result<Response<Res>, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        self.project().inner.poll(cx).map_err(Into::into)
-    }
-}
-
-/// The innermost service: an async function.
-#[derive(Clone)]
-struct HandlerService<F>(F);
-
-impl<F, Fut, Req, Res> Service<Request<Req>> for HandlerService<F>
-where
-    F: Fn(Context, Req) -> Fut,
-    Fut: Future<Output = Result<Res, Error>> + Send + 'static,
-{
-    type Response = Response<Res>;
-    type Error = Error;
-    type Future = HandlerFuture<Fut>;
-
+    /// An endpoint is always ready: what is not, inside, is waited for by the call.
     fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Req>) -> Self::Future {
-        let (cx, message) = request.into_parts();
-        HandlerFuture { cx: cx.clone(), future: (self.0)(cx, message) }
-    }
-}
-
-pin_project! {
-    struct HandlerFuture<Fut> {
-        cx: Context,
-        #[pin]
-        future: Fut,
-    }
-}
-
-impl<Fut, Res> Future for HandlerFuture<Fut>
-where
-    Fut: Future<Output = Result<Res, Error>>,
-{
-    type Output = Result<Response<Res>, Error>;
-
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = std::task::ready!(this.future.poll(task));
-        let metadata = this.cx.take_response_metadata();
-        Poll::Ready(match result {
-            Ok(message) => Ok(Response::new(message).with_metadata(metadata)),
-            Err(error) if metadata.is_empty() => Err(error.processed()),
-            Err(error) => Err(error.processed().with_metadata(metadata)),
-        })
+        self.inner.call(request)
     }
 }

@@ -16,22 +16,28 @@
 //! # Ok::<(), kit::Error>(())
 //! ```
 
+use std::cell::Cell;
+
 use crate::{Code, Error, Message};
 
 #[cfg(feature = "http")]
 mod field;
+pub(crate) mod plain;
 mod read;
 mod registry;
 pub(crate) mod scalar;
+pub(crate) mod text;
 mod write;
 
 #[cfg(feature = "http")]
 pub(crate) use field::write_field;
+pub use plain::{Scanner, scan_object};
 use read::read_message;
 pub use read::{Reader, read_object};
 #[cfg(feature = "http")]
 pub(crate) use read::{read_list, read_map, read_value};
 pub use registry::Registry;
+pub use text::write_text;
 pub use write::write_object;
 
 /// What a field that the message does not have does to the reading of a JSON object.
@@ -72,7 +78,8 @@ impl<M: Message> serde::Serialize for Written<'_, M> {
 /// # Errors
 /// `INTERNAL` when the message has no JSON form: a timestamp out of range, an `Any` of a type that is not registered.
 pub fn to_string<M: Message>(message: &M) -> Result<String, Error> {
-    serde_json::to_string(&Written(message, &Options::default())).map_err(|e| unwritable::<M>(&e))
+    let text = written(message, &Options::default(), |text| str::from_utf8(text).map(str::to_owned))?;
+    text.map_err(|e| unwritable::<M>(&e))
 }
 
 /// The JSON of a message as bytes on one line.
@@ -80,10 +87,35 @@ pub fn to_string<M: Message>(message: &M) -> Result<String, Error> {
 /// # Errors
 /// As [`to_string`].
 pub fn to_vec<M: Message>(message: &M, options: &Options) -> Result<Vec<u8>, Error> {
-    // 128 bytes hold most answers; growing from nothing costs four copies.
-    let mut out = Vec::with_capacity(128);
-    serde_json::to_writer(&mut out, &Written(message, options)).map_err(|e| unwritable::<M>(&e))?;
-    Ok(out)
+    written(message, options, <[u8]>::to_vec)
+}
+
+/// The same, to be sent.
+#[cfg(feature = "http")]
+pub(crate) fn to_bytes<M: Message>(message: &M, options: &Options) -> Result<bytes::Bytes, Error> {
+    written(message, options, bytes::Bytes::copy_from_slice)
+}
+
+thread_local! {
+    // A text is written where there is room, and then copied: one allocation of just its size, whatever grows on the way.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The most room that a thread keeps: more than most answers need, and little beside its stack.
+const KEPT: usize = 64 * 1024;
+
+fn written<M: Message, T>(message: &M, options: &Options, take: impl FnOnce(&[u8]) -> T) -> Result<T, Error> {
+    // Taken, not borrowed: whoever is called by the writing may write, too. On a thread that ends there is none.
+    let mut room = ROOM.try_with(Cell::take).unwrap_or_default();
+    room.clear();
+    let taken = match message.write_text(options, &mut room) {
+        Ok(()) => Ok(take(&room)),
+        Err(error) => Err(unwritable::<M>(&error)),
+    };
+    if room.capacity() <= KEPT {
+        let _ = ROOM.try_with(|kept| kept.set(room));
+    }
+    taken
 }
 
 /// The JSON of a message as a tree.
@@ -130,6 +162,6 @@ pub fn serialize<M: Message, S: serde::Serializer>(message: &M, serializer: S) -
     message.write_json(&Options::default(), serializer)
 }
 
-fn unwritable<M: Message>(error: &serde_json::Error) -> Error {
+fn unwritable<M: Message>(error: &dyn std::fmt::Display) -> Error {
     Error::new(Code::Internal, "the answer has no JSON form").with_log(format!("writing {} as JSON: {error}", M::NAME))
 }

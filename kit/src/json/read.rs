@@ -108,14 +108,14 @@ impl<'de> DeserializeSeed<'de> for Name {
 
 /// The fields that were read: a second one is an error.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     first: u128,
     // Only messages with more than 128 fields come here.
     rest: Vec<u16>,
 }
 
 impl Seen {
-    fn insert(&mut self, index: u16) -> bool {
+    pub(super) fn insert(&mut self, index: u16) -> bool {
         match 1u128.checked_shl(u32::from(index)) {
             Some(bit) => {
                 let new = self.first & bit == 0;
@@ -310,6 +310,17 @@ impl<'de, K: KeyCodec, C: Codec> Visitor<'de> for Entries<'_, '_, K, C> {
     }
 }
 
+/// Reads a whole document, without a word when it can't be read.
+pub(super) fn read_document_with<'de, T>(
+    bytes: &'de [u8],
+    read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::SliceRead<'de>>) -> Result<T, serde_json::Error>,
+) -> Option<T> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = read(&mut deserializer).ok()?;
+    deserializer.end().ok()?;
+    Some(value)
+}
+
 /// Reads a whole document by a seed.
 fn read_document<'de, S: DeserializeSeed<'de>>(
     bytes: &'de [u8],
@@ -354,6 +365,14 @@ pub(crate) fn read_map<K: KeyCodec, C: Codec>(
 
 /// Reads a message at the top of a document.
 pub(crate) fn read_top<M: Message>(bytes: &[u8], options: &Options) -> Result<M, Error> {
+    match super::plain::read(bytes, options) {
+        Some(message) => Ok(message),
+        None => read_by_serde(bytes, options),
+    }
+}
+
+/// The same for a text of any kind.
+pub(super) fn read_by_serde<M: Message>(bytes: &[u8], options: &Options) -> Result<M, Error> {
     let reader = Reader::new(options);
     read_document(bytes, &reader, Value::<crate::message::Nested<M>>::new(&reader))
 }

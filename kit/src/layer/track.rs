@@ -162,10 +162,7 @@ where
         Poll::Ready(match ready!(inner.poll(cx)) {
             Ok(response) => Ok(match track.0.take() {
                 None => response,
-                Some(mut track) if Res::IS_STREAM => {
-                    track.streaming();
-                    response.map(|payload| payload.map_stream(Open(Some(track))))
-                }
+                Some(track) if Res::IS_STREAM => follow(response, track),
                 Some(mut track) => {
                     track.message(response.message());
                     track.end(Outcome::Answered);
@@ -181,6 +178,12 @@ where
             }
         })
     }
+}
+
+/// Follows a stream of answers that has begun, for who follows the call itself by hand.
+pub(crate) fn follow<Res: Payload>(response: Response<Res>, mut track: impl Track) -> Response<Res> {
+    track.streaming();
+    response.map(|payload| payload.map_stream(Open(Some(track))))
 }
 
 /// A call that has not ended.

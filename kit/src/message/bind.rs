@@ -62,6 +62,118 @@ pub fn resolve<M: Message>(path: &str) -> Result<Bound, BindError> {
     visit(&mut M::default(), path, None)
 }
 
+/// Whether a path is no more than the name of a field, as most are.
+#[cfg(feature = "http")]
+pub(crate) fn is_field(path: &str) -> bool {
+    !path.bytes().any(|b| matches!(b, b'.' | b'[' | b']'))
+}
+
+/// As [`bind`] for the name of a field, without a path to tell: what a request has most is put in its place without an allocation
+/// of its own. `None` when the field is there and `wanted` says no; nothing is changed then.
+#[cfg(feature = "http")]
+pub(crate) fn set_field<M: Message>(
+    message: &mut M,
+    name: &str,
+    text: &str,
+    wanted: impl FnOnce(&Field) -> bool,
+) -> Result<Option<BoundField>, BindError> {
+    message.visit_field(name, Setter { text, wanted })
+}
+
+/// Where a text went.
+#[cfg(feature = "http")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BoundField {
+    /// The name of the field in the `.proto` file.
+    pub(crate) name: &'static str,
+    /// Whether it is repeated.
+    pub(crate) many: bool,
+}
+
+#[cfg(feature = "http")]
+struct Setter<'a, W> {
+    text: &'a str,
+    wanted: W,
+}
+
+#[cfg(feature = "http")]
+impl<W: FnOnce(&Field) -> bool> Setter<'_, W> {
+    fn value<C: Codec>(self, field: &Field) -> Result<Option<C::Value>, BindError> {
+        if (self.wanted)(field) { C::parse(self.text).map(Some).map_err(BindError::Invalid) } else { Ok(None) }
+    }
+}
+
+#[cfg(feature = "http")]
+fn one(field: &Field) -> Option<BoundField> {
+    Some(BoundField { name: field.name, many: false })
+}
+
+#[cfg(feature = "http")]
+impl<W: FnOnce(&Field) -> bool> VisitField for Setter<'_, W> {
+    type Output = Option<BoundField>;
+    type Error = BindError;
+
+    fn singular<C: Codec>(self, field: &Field, value: &mut C::Value) -> Result<Option<BoundField>, BindError> {
+        let Some(parsed) = self.value::<C>(field)? else { return Ok(None) };
+        *value = parsed;
+        Ok(one(field))
+    }
+
+    fn optional<C: Codec>(self, field: &Field, value: &mut Option<C::Value>) -> Result<Option<BoundField>, BindError> {
+        let Some(parsed) = self.value::<C>(field)? else { return Ok(None) };
+        *value = Some(parsed);
+        Ok(one(field))
+    }
+
+    fn member<C: Codec, O>(
+        self,
+        field: &Field,
+        slot: &mut Option<O>,
+        wrap: fn(C::Value) -> O,
+        get: fn(&mut O) -> Option<&mut C::Value>,
+    ) -> Result<Option<BoundField>, BindError> {
+        let Self { text, wanted } = self;
+        if !wanted(field) {
+            return Ok(None);
+        }
+        let member = match slot {
+            None => None,
+            Some(set) => match get(set) {
+                Some(value) => Some(value),
+                None => return Err(other_member(field.name)),
+            },
+        };
+        let parsed = C::parse(text).map_err(BindError::Invalid)?;
+        match member {
+            Some(value) => *value = parsed,
+            None => *slot = Some(wrap(parsed)),
+        }
+        Ok(one(field))
+    }
+
+    fn repeated<C: Codec>(self, field: &Field, values: &mut Vec<C::Value>) -> Result<Option<BoundField>, BindError> {
+        let Some(parsed) = self.value::<C>(field)? else { return Ok(None) };
+        values.push(parsed);
+        Ok(Some(BoundField { name: field.name, many: true }))
+    }
+
+    fn map<K: KeyCodec, C: Codec>(
+        self,
+        field: &Field,
+        _: &mut HashMap<K::Value, C::Value>,
+    ) -> Result<Option<BoundField>, BindError> {
+        Err(BindError::NeedsKey { path: field.name.to_owned() })
+    }
+
+    fn unknown(self, name: &str) -> Result<Option<BoundField>, BindError> {
+        Err(BindError::Unknown { name: name.to_owned() })
+    }
+}
+
+fn other_member(path: &str) -> BindError {
+    invalid(format!("{path} and another field of its oneof: give one of them"))
+}
+
 fn visit<M: Message>(message: &mut M, path: &str, text: Option<&str>) -> Result<Bound, BindError> {
     let mut bound = Bound { path: String::with_capacity(path.len()), many: false };
     let (path, key) = match path.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
@@ -171,7 +283,7 @@ impl VisitField for Binder<'_> {
             }
             Some(set) => match get(set) {
                 Some(value) => self.set::<C>(value),
-                None => Err(invalid(format!("{} and another field of its oneof: give one of them", self.bound.path))),
+                None => Err(other_member(&self.bound.path)),
             },
         }
     }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use serde::{Deserializer, Serializer};
 
 use super::Message;
-use crate::json::{self, Options, Reader, scalar};
+use crate::json::{self, Options, Reader, Scanner, plain, scalar, text};
 
 /// Why a text is not a value of the type that the field has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl std::error::Error for ParseError {}
 ///
 /// Implemented by marker types ([`Int32`], [`Nested`], ...) rather than by the Rust types, because several protobuf types
 /// share one (an enum is an `i32`).
-pub trait Codec: 'static {
+pub trait Codec: Sized + 'static {
     /// The Rust type that holds a value.
     type Value: Clone + 'static;
 
@@ -58,8 +58,18 @@ pub trait Codec: 'static {
     /// Writes canonical JSON.
     fn write<S: Serializer>(value: &Self::Value, options: &Options, serializer: S) -> Result<S::Ok, S::Error>;
 
+    /// Writes canonical JSON as text at the end of `out`. The default goes through [`Codec::write`].
+    fn write_text(value: &Self::Value, options: &Options, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        text::value::<Self>(value, options, out)
+    }
+
     /// Reads JSON.
     fn read<'de, D: Deserializer<'de>>(reader: &Reader<'_>, deserializer: D) -> Result<Self::Value, D::Error>;
+
+    /// Reads JSON from a text, or gives up: then the text is read again by [`Codec::read`]. The default goes through that, too.
+    fn scan(scanner: &mut Scanner<'_>) -> Option<Self::Value> {
+        plain::value::<Self>(scanner)
+    }
 
     /// Reads the text of a path variable, a query parameter or a flag.
     fn parse(text: &str) -> Result<Self::Value, ParseError>;
@@ -94,7 +104,7 @@ pub trait KeyCodec: Codec<Value: Eq + Hash> {
 }
 
 macro_rules! integer {
-    ($(#[$doc:meta])* $name:ident, $type:ty, $write:ident, $read:path, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, $type:ty, $write:ident, $text:path, $read:path, $what:literal) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name;
@@ -104,8 +114,14 @@ macro_rules! integer {
             fn write<S: Serializer>(value: &$type, _: &Options, s: S) -> Result<S::Ok, S::Error> {
                 scalar::$write(*value, s)
             }
+            fn write_text(value: &$type, _: &Options, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+                $text(value, out)
+            }
             fn read<'de, D: Deserializer<'de>>(_: &Reader<'_>, d: D) -> Result<$type, D::Error> {
                 $read(d)
+            }
+            fn scan(scanner: &mut Scanner<'_>) -> Option<$type> {
+                scanner.integer()
             }
             fn parse(text: &str) -> Result<$type, ParseError> {
                 scalar::parse_integer(text, $what)
@@ -128,19 +144,19 @@ macro_rules! integer {
 
 integer!(
     /// `int32`, `sint32`, `sfixed32`: a JSON number.
-    Int32, i32, write_i32, scalar::read_integer, "a 32-bit integer"
+    Int32, i32, write_i32, text::through_serde, scalar::read_integer, "a 32-bit integer"
 );
 integer!(
     /// `uint32`, `fixed32`: a JSON number.
-    Uint32, u32, write_u32, scalar::read_integer, "an unsigned 32-bit integer"
+    Uint32, u32, write_u32, text::through_serde, scalar::read_integer, "an unsigned 32-bit integer"
 );
 integer!(
     /// `int64`, `sint64`, `sfixed64`: a JSON string, because a JSON number loses digits in many readers.
-    Int64, i64, write_i64, scalar::read_integer, "a 64-bit integer"
+    Int64, i64, write_i64, text::quoted, scalar::read_integer, "a 64-bit integer"
 );
 integer!(
     /// `uint64`, `fixed64`: a JSON string, because a JSON number loses digits in many readers.
-    Uint64, u64, write_u64, scalar::read_integer, "an unsigned 64-bit integer"
+    Uint64, u64, write_u64, text::quoted, scalar::read_integer, "an unsigned 64-bit integer"
 );
 
 macro_rules! float {
@@ -189,8 +205,15 @@ impl Codec for Bool {
     fn write<S: Serializer>(value: &bool, _: &Options, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_bool(*value)
     }
+    fn write_text(value: &bool, _: &Options, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        out.extend_from_slice(if *value { b"true" } else { b"false" });
+        Ok(())
+    }
     fn read<'de, D: Deserializer<'de>>(_: &Reader<'_>, d: D) -> Result<bool, D::Error> {
         serde::Deserialize::deserialize(d)
+    }
+    fn scan(scanner: &mut Scanner<'_>) -> Option<bool> {
+        scanner.word("true").map(|()| true).or_else(|| scanner.word("false").map(|()| false))
     }
     fn parse(text: &str) -> Result<bool, ParseError> {
         match text {
@@ -222,8 +245,14 @@ impl Codec for Str {
     fn write<S: Serializer>(value: &String, _: &Options, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(value)
     }
+    fn write_text(value: &String, _: &Options, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        text::string(value, out)
+    }
     fn read<'de, D: Deserializer<'de>>(_: &Reader<'_>, d: D) -> Result<String, D::Error> {
         serde::Deserialize::deserialize(d)
+    }
+    fn scan(scanner: &mut Scanner<'_>) -> Option<String> {
+        scanner.string().map(Cow::into_owned)
     }
     fn parse(text: &str) -> Result<String, ParseError> {
         Ok(text.to_owned())
@@ -254,6 +283,9 @@ impl Codec for Bytes {
     fn read<'de, D: Deserializer<'de>>(_: &Reader<'_>, d: D) -> Result<Vec<u8>, D::Error> {
         let text: Cow<'_, str> = json::scalar::read_text(d)?;
         scalar::parse_bytes(&text).map_err(serde::de::Error::custom)
+    }
+    fn scan(scanner: &mut Scanner<'_>) -> Option<Vec<u8>> {
+        scalar::parse_bytes(&scanner.string()?).ok()
     }
     fn parse(text: &str) -> Result<Vec<u8>, ParseError> {
         scalar::parse_bytes(text)
@@ -302,8 +334,21 @@ impl<E: Enum> Codec for Enumeration<E> {
             None => s.serialize_i32(*value),
         }
     }
+    fn write_text(value: &i32, _: &Options, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        match E::name(*value) {
+            _ if E::IS_NULL => text::through_serde(&(), out),
+            Some(name) => text::string(name, out),
+            None => text::through_serde(value, out),
+        }
+    }
     fn read<'de, D: Deserializer<'de>>(_: &Reader<'_>, d: D) -> Result<i32, D::Error> {
         scalar::read_enum::<E, D>(d)
+    }
+    fn scan(scanner: &mut Scanner<'_>) -> Option<i32> {
+        if E::IS_NULL {
+            return plain::value::<Self>(scanner);
+        }
+        if scanner.is_string() { E::number(&scanner.string()?) } else { scanner.integer() }
     }
     fn parse(text: &str) -> Result<i32, ParseError> {
         scalar::parse_enum::<E>(text)
@@ -327,10 +372,18 @@ impl<M: Message> Codec for Nested<M> {
     fn write<S: Serializer>(value: &M, options: &Options, s: S) -> Result<S::Ok, S::Error> {
         value.write_json(options, s)
     }
+    fn write_text(value: &M, options: &Options, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        value.write_text(options, out)
+    }
     fn read<'de, D: Deserializer<'de>>(reader: &Reader<'_>, d: D) -> Result<M, D::Error> {
         let mut message = M::default();
         message.read_json(reader, d)?;
         Ok(message)
+    }
+    fn scan(scanner: &mut Scanner<'_>) -> Option<M> {
+        let mut message = M::default();
+        message.scan_json(scanner)?;
+        Some(message)
     }
     fn parse(text: &str) -> Result<M, ParseError> {
         M::parse_text(text)
@@ -360,8 +413,14 @@ impl<M: Message> Codec for Boxed<M> {
     fn write<S: Serializer>(value: &Box<M>, options: &Options, s: S) -> Result<S::Ok, S::Error> {
         value.write_json(options, s)
     }
+    fn write_text(value: &Box<M>, options: &Options, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        value.write_text(options, out)
+    }
     fn read<'de, D: Deserializer<'de>>(reader: &Reader<'_>, d: D) -> Result<Box<M>, D::Error> {
         Nested::<M>::read(reader, d).map(Box::new)
+    }
+    fn scan(scanner: &mut Scanner<'_>) -> Option<Box<M>> {
+        Nested::<M>::scan(scanner).map(Box::new)
     }
     fn parse(text: &str) -> Result<Box<M>, ParseError> {
         M::parse_text(text).map(Box::new)

@@ -43,7 +43,7 @@ use std::collections::HashMap;
 
 use serde::{Deserializer, Serializer};
 
-use crate::json::{Options, Reader};
+use crate::json::{Options, Reader, Scanner};
 
 mod bind;
 mod codec;
@@ -53,6 +53,8 @@ pub(crate) mod stable;
 mod well_known;
 
 pub use bind::{BindError, Bound, bind, resolve};
+#[cfg(feature = "http")]
+pub(crate) use bind::{is_field, set_field};
 pub use codec::{
     Bool, Boxed, Bytes, Codec, Double, Enum, Enumeration, Float, Int32, Int64, KeyCodec, Nested, ParseError, Str,
     Uint32, Uint64,
@@ -103,9 +105,21 @@ pub trait Message: prost::Message + Default + Clone + PartialEq + Sized + 'stati
         crate::json::write_object(self, options, serializer)
     }
 
+    /// Writes the same as text at the end of `out`, which is left in any state when that fails. The default writes an object of the
+    /// fields, or what [`Message::write_json`] says of a message that [is a value](Message::IS_VALUE).
+    fn write_text(&self, options: &Options, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        crate::json::write_text(self, options, out)
+    }
+
     /// Reads canonical JSON into a message that is at its default. The default reads an object of the fields.
     fn read_json<'de, D: Deserializer<'de>>(&mut self, reader: &Reader<'_>, deserializer: D) -> Result<(), D::Error> {
         crate::json::read_object(self, reader, deserializer)
+    }
+
+    /// Reads the same from a text, or gives up: then the text is read again by [`Message::read_json`]. The default reads an object of
+    /// the fields, or what [`Message::read_json`] makes of a message that [is a value](Message::IS_VALUE).
+    fn scan_json(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        crate::json::scan_object(self, scanner)
     }
 
     /// Reads the text of a path variable, a query parameter or a flag. Only messages that are one value have such a form.

@@ -3,13 +3,13 @@
 use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-use tower::util::BoxCloneSyncService;
 
 use super::{
     ServerConfig,
     connection::Connections,
     listener::Listener,
     port::{App, Protocols},
+    socket::SocketConfig,
 };
 
 /// The most connections of all admin ports: a scraper, a browser, a few people. More wait, and take nothing from the calls.
@@ -26,7 +26,10 @@ impl Admin {
     ///
     /// # Errors
     /// When two have the same name, by which they are told apart in the log and by whoever asks for an address.
-    pub(super) async fn bind(ports: Vec<(&'static str, String, axum::Router)>) -> Result<Self, crate::Error> {
+    pub(super) async fn bind(
+        ports: Vec<(&'static str, String, axum::Router)>,
+        socket: &SocketConfig,
+    ) -> Result<Self, crate::Error> {
         let mut names = HashSet::new();
         if let Some((twice, ..)) = ports.iter().find(|(name, ..)| !names.insert(*name)) {
             return Err(crate::Error::invalid_argument(format!(
@@ -35,8 +38,8 @@ impl Admin {
         }
         let mut bound = Vec::new();
         for (name, address, routes) in ports {
-            let app: App = BoxCloneSyncService::new(routes);
-            match Listener::bind(&address, Protocols::Http, app).await {
+            let app = App::new(routes);
+            match Listener::bind(&address, 1, socket, Protocols::Http, app).await {
                 Ok(listener) => bound.push((name, listener)),
                 Err(error) => {
                     tracing::error!(port = name, address, %error, "the service goes on without its {name} port");
@@ -62,13 +65,15 @@ impl Admin {
         let guard = connections.guard();
         let (mut accepting, closing) = (tokio::task::JoinSet::new(), CancellationToken::new());
         for (name, listener) in self.0 {
-            let (connections, closing) = (connections.clone(), closing.clone());
             tracing::info!(address = %listener.local_addr(), port = name, "listening");
-            accepting.spawn(async move {
-                if let Err(error) = listener.accept(connections, closing).await {
-                    tracing::error!(port = name, %error, "the service goes on without its {name} port");
-                }
-            });
+            for queue in listener.queues() {
+                let (connections, closing) = (connections.clone(), closing.clone());
+                accepting.spawn(async move {
+                    if let Err(error) = queue.accept(connections, closing, None).await {
+                        tracing::error!(port = name, %error, "the service goes on without its {name} port");
+                    }
+                });
+            }
         }
         Serving { accepting, closing, connections, _guard: guard }
     }

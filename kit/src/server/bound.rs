@@ -11,12 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Health, ServeError, ServerConfig, admin::Admin, connection::Connections, health::Monitor, hook::Hook,
-    listener::Listener, port::Protocols, signal::shutdown_signal,
+    listener::Listener, port::Protocols, runtime::Cores, signal::shutdown_signal,
 };
 use crate::task::Tasks;
 
 /// What background tasks get at least, when the calls have used up the time: most need only be told.
 const TASKS_LAST: Duration = Duration::from_secs(1);
+
+/// How long the stop waits for the ports to close before it asks connections to end. A handler that blocks the thread of a core
+/// keeps the port of that core open, and must not hold up the others.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// How long the figures of the debug port may take to end. A source of somebody's own that blocks its thread can't be stopped.
 #[cfg(feature = "debug")]
@@ -26,6 +30,7 @@ const DEBUG_LAST: Duration = Duration::from_secs(1);
 pub struct BoundServer {
     pub(super) config: ServerConfig,
     pub(super) listeners: Vec<Listener>,
+    pub(super) cores: Option<Cores>,
     pub(super) admin: Admin,
     pub(super) monitor: Monitor,
     pub(super) draining: Vec<CancellationToken>,
@@ -89,6 +94,7 @@ impl BoundServer {
         let Self {
             config,
             listeners,
+            mut cores,
             admin,
             monitor,
             draining,
@@ -110,9 +116,25 @@ impl BoundServer {
         let (mut accepting, closing) = (JoinSet::new(), CancellationToken::new());
         for listener in listeners {
             tracing::info!(address = %listener.local_addr(), protocols = listener.protocols().name(), "listening");
-            accepting.spawn(listener.accept(connections.clone(), closing.clone()));
+            for (index, queue) in listener.queues().enumerate() {
+                let (connections, closing) = (connections.clone(), closing.clone());
+                let (core, place) = cores.as_ref().map(|cores| cores.place(index)).unzip();
+                let accept = queue.accept(connections, closing, place);
+                match core.flatten() {
+                    Some(core) => accepting.spawn_on(accept, core),
+                    None => accepting.spawn(accept),
+                };
+            }
         }
+        let core_died = async {
+            match &mut cores {
+                Some(cores) => cores.died().await,
+                None => std::future::pending().await,
+            }
+        };
         let died = tokio::select! {
+            biased;
+            error = core_died => Some(error),
             () = shutdown => None,
             Some(ended) = accepting.join_next() => ended.unwrap_or_else(|e| Err(ServeError::listener_task(e))).err(),
         };
@@ -142,7 +164,12 @@ impl BoundServer {
             }
         }
         closing.cancel();
-        while accepting.join_next().await.is_some() {}
+        tokio::select! {
+            () = async { while accepting.join_next().await.is_some() {} } => {}
+            () = at_once.clone() => {}
+            // Whoever drains waits for them, too.
+            () = sleep(CLOSING) => tracing::warn!("the ports are slow to close: a handler blocks its thread, or many connect"),
+        }
         monitoring.end_watches().await;
         draining.iter().for_each(CancellationToken::cancel);
         let started = Instant::now();
@@ -174,6 +201,14 @@ impl BoundServer {
                 biased;
                 () = at_once.clone() => {}
                 () = hook.run() => {}
+            }
+        }
+        // Last: what handlers and hooks use, connections to a database, say, may live on the threads of the cores.
+        if let Some(cores) = cores {
+            tokio::select! {
+                biased;
+                () = cores.end() => {}
+                () = at_once.clone() => {}
             }
         }
         match (died, calls, cut_tasks) {

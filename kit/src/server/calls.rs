@@ -11,13 +11,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Version, header};
+use http::{HeaderValue, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use tower::ServiceExt as _;
 
 use super::port::App;
-use crate::{Peer, transport::http::Body};
+use crate::{
+    Peer,
+    transport::http::bodies::{AnswerBody, RequestBody},
+};
 
 /// Counts calls, and tells HTTP/1.1 clients to use another connection once the server is about to stop. Cheap to clone.
 #[derive(Clone, Default)]
@@ -35,6 +37,7 @@ pub(super) struct ConnectionCalls(Arc<Here>);
 
 struct Here {
     running: AtomicUsize,
+    begun: AtomicUsize,
     all: Arc<State>,
 }
 
@@ -52,7 +55,11 @@ impl Calls {
 
     /// The calls of a new connection.
     pub(super) fn of_connection(&self) -> ConnectionCalls {
-        ConnectionCalls(Arc::new(Here { running: AtomicUsize::new(0), all: Arc::clone(&self.0) }))
+        ConnectionCalls(Arc::new(Here {
+            running: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
+            all: Arc::clone(&self.0),
+        }))
     }
 }
 
@@ -62,20 +69,28 @@ impl ConnectionCalls {
         self.0.running.load(Ordering::Relaxed)
     }
 
-    /// Answers a request, counted.
+    /// A call that begins.
+    pub(super) fn begin(&self) -> Call {
+        Call::begin(&self.0)
+    }
+
+    /// How many calls have begun on this connection, more or less: it changes with each.
+    pub(super) fn begun_here(&self) -> usize {
+        self.0.begun.load(Ordering::Relaxed)
+    }
+
+    /// Answers a request of HTTP/1.1, counted.
     pub(super) fn answer(
         &self,
         app: &App,
-        peer: Arc<Peer>,
-        mut request: http::Request<Incoming>,
+        peer: &Arc<Peer>,
+        request: http::Request<Incoming>,
     ) -> impl Future<Output = Result<http::Response<Counted>, Infallible>> + use<> {
-        let call = Call::begin(&self.0);
-        let http1 = request.version() <= Version::HTTP_11;
-        request.extensions_mut().insert(peer);
-        let answering = app.clone().oneshot(request.map(Body::new));
+        let call = self.begin();
+        let answering = app.answer(request.map(RequestBody::Connection), peer);
         async move {
-            let mut response = answering.await?;
-            if http1 && call.0.all.leaving.load(Ordering::Relaxed) {
+            let mut response = answering.await;
+            if call.0.all.leaving.load(Ordering::Relaxed) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response.map(|body| Counted { body, _call: call }))
@@ -83,12 +98,15 @@ impl ConnectionCalls {
     }
 }
 
-struct Call(Arc<Here>);
+/// A call that is counted for as long as this is there.
+pub(super) struct Call(Arc<Here>);
 
 impl Call {
     fn begin(here: &Arc<Here>) -> Self {
         here.all.running.fetch_add(1, Ordering::Relaxed);
         here.running.fetch_add(1, Ordering::Relaxed);
+        // Calls of one connection begin one after the other: no need for a locked addition.
+        here.begun.store(here.begun.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         Self(Arc::clone(here))
     }
 }
@@ -102,13 +120,13 @@ impl Drop for Call {
 
 /// The body of an answer, whose call runs for as long as it is sent.
 pub(super) struct Counted {
-    body: Body,
+    body: AnswerBody,
     _call: Call,
 }
 
 impl http_body::Body for Counted {
     type Data = Bytes;
-    type Error = <Body as http_body::Body>::Error;
+    type Error = <AnswerBody as http_body::Body>::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
@@ -118,5 +136,42 @@ impl http_body::Body for Counted {
     }
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+    use crate::server::silence::silence;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_calls_is_silent() {
+        let calls = Calls::default().of_connection();
+        let started = Instant::now();
+        silence(&calls, LIMIT).await;
+        assert_eq!(started.elapsed().as_secs(), LIMIT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_silent_only_some_time_after_its_last_call() {
+        let calls = Calls::default().of_connection();
+        let mut silent = std::pin::pin!(silence(&calls, LIMIT));
+        let running = Call::begin(&calls.0);
+        assert!(timeout(LIMIT * 10, silent.as_mut()).await.is_err());
+        drop(running);
+        // A short one in each interval is enough.
+        for _ in 0..5 {
+            assert!(timeout(LIMIT / 2, silent.as_mut()).await.is_err());
+            drop(Call::begin(&calls.0));
+        }
+        let last = Instant::now();
+        silent.await;
+        assert!((LIMIT..=LIMIT * 2).contains(&last.elapsed()), "{:?}", last.elapsed());
     }
 }

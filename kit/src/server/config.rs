@@ -2,16 +2,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::HealthConfig;
+use super::{CoresConfig, HealthConfig, RuntimeKind, SocketConfig};
 use crate::{
     duration,
     validate::{Validate, Violations},
 };
 
-/// Limits and times of connections.
+/// Threads, sockets, and limits and times of connections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
+    /// On which threads calls run. Default: `multi_thread`, on those of the runtime that runs the server.
+    pub runtime: RuntimeKind,
+    /// The threads of `thread_per_core`.
+    pub cores: CoresConfig,
+    /// Options of sockets.
+    pub socket: SocketConfig,
     /// The most connections at a time; more wait in the kernel's queue, at a stop for one that ends. Default: 10 000.
     pub max_connections: usize,
     /// How long a client may take to send its headers. Default: 10 s, so that slow clients can't hold connections.
@@ -51,6 +57,9 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
+            runtime: RuntimeKind::default(),
+            cores: CoresConfig::default(),
+            socket: SocketConfig::default(),
             max_connections: 10_000,
             header_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(60),
@@ -81,6 +90,8 @@ impl Validate for ServerConfig {
         for (key, zero) in zeros {
             report.require(!zero, key, "is zero: nothing could be served");
         }
+        report.section("cores", &self.cores);
+        report.section("socket", &self.socket);
         report.section("health", &self.health);
     }
 }

@@ -1,12 +1,10 @@
 //! Connections: how they are served, and how they end.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use hyper::service::service_fn;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -15,27 +13,42 @@ use tokio::{
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-use super::{ServerConfig, calls::Calls, first_bytes::FirstBytes, port::App, write_timeout::WriteTimeout};
+use super::{
+    ServerConfig,
+    calls::{Calls, ConnectionCalls},
+    first_bytes::{self, Version},
+    http2::{self, Http2},
+    port::App,
+    runtime::Seat,
+    silence::silence,
+    until::Until,
+    write_timeout::WriteTimeout,
+};
 use crate::Peer;
 
 #[cfg(test)]
 mod tests;
 
-/// A silent HTTP/2 peer is dropped this long after a ping: hyper's default.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a stop waits for the first bytes of a connection that was taken: its request may be on its way, or lie unread in the
 /// socket, and to close now would lose it. A packet that is lost is sent again after 1 s (RFC 6298).
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// How long connections that were dropped may take to be gone. A handler that blocks its thread can't be dropped at all.
 const LAST: Duration = Duration::from_secs(1);
 
+/// Why a connection is not served on.
+enum Over {
+    Ending,
+    Silent,
+}
+
 /// All connections of a server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connections {
-    builder: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: Http2,
     permits: Arc<Semaphore>,
     calls: Calls,
     tasks: TaskTracker,
@@ -51,23 +64,14 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(config: &ServerConfig) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut http1 = http1::Builder::new();
         let header_size = usize::try_from(config.max_header_size).unwrap_or(usize::MAX);
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(config.header_timeout)
+        http1
             // hyper asks for 8 KiB at least, and the buffer holds the start of a body too.
             .max_buf_size(header_size.max(8 * 1024));
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(config.keep_alive)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .max_concurrent_streams(config.max_concurrent_streams)
-            .max_header_list_size(config.max_header_size);
         Self {
-            builder,
+            http1,
+            http2: Http2::new(config),
             permits: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
             calls: Calls::default(),
             tasks: TaskTracker::new(),
@@ -91,11 +95,24 @@ impl Connections {
         }
     }
 
-    /// Serves a connection in a task of its own. Without a permit it waits for one first: at a stop, when the connections that end
-    /// make room, and for no longer than calls have to end.
-    pub(super) fn serve(&self, stream: TcpStream, peer: SocketAddr, app: App, permit: Option<OwnedSemaphorePermit>) {
+    /// A stop waits for whoever has this, as it does for a connection.
+    pub(super) fn token(&self) -> TaskTrackerToken {
+        self.tasks.token()
+    }
+
+    /// Serves a connection in a task of its own, of the runtime in which this is called. Without a permit it waits for one first:
+    /// at a stop, when the connections that end make room, and for no longer than calls have to end.
+    pub(super) fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        app: App,
+        permit: Option<OwnedSemaphorePermit>,
+        seat: Option<Seat>,
+    ) {
         let this = self.clone();
         self.spawn(async move {
+            let _seat = seat;
             let _permit = this.permit_or(permit).await;
             let peer = Peer { address: Some(peer), ..Peer::default() };
             this.run(stream, peer, app).await;
@@ -110,9 +127,11 @@ impl Connections {
         address: SocketAddr,
         app: App,
         permit: Option<OwnedSemaphorePermit>,
+        seat: Option<Seat>,
     ) {
         let this = self.clone();
         self.spawn(async move {
+            let _seat = seat;
             let _permit = this.permit_or(permit).await;
             let handshake = timeout(this.handshake_timeout, tls.accept(stream));
             let stream = tokio::select! {
@@ -131,7 +150,7 @@ impl Connections {
     }
 
     fn spawn(&self, serving: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(self.dropped.clone().run_until_cancelled_owned(serving));
+        self.tasks.spawn(Until::new(self.dropped.clone(), serving));
     }
 
     async fn permit_or(&self, permit: Option<OwnedSemaphorePermit>) -> OwnedSemaphorePermit {
@@ -154,13 +173,6 @@ impl Connections {
     {
         let address = peer.address;
         let (peer, calls) = (Arc::new(peer), self.calls.of_connection());
-        let answering = calls.clone();
-        let service = service_fn(move |request| answering.answer(&app, Arc::clone(&peer), request));
-        let spoken = CancellationToken::new();
-        let stream = FirstBytes::new(stream, self.header_timeout, spoken.clone());
-        let stream = WriteTimeout::new(stream, self.write_timeout);
-        let connection = self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
         let aged = async {
             match self.max_age {
                 // A tenth of jitter, so that connections that were made together do not end together.
@@ -168,26 +180,80 @@ impl Connections {
                 None => std::future::pending().await,
             }
         };
-        let ending = async {
+        let mut ending = std::pin::pin!(async {
             tokio::select! {
                 () = self.closing.cancelled() => {}
                 () = aged => {}
             }
-            tokio::select! {
-                () = spoken.cancelled() => {}
-                () = sleep(FIRST_REQUEST) => {}
-            }
-        };
-        let result = tokio::select! {
+        });
+        let stream = WriteTimeout::new(stream, self.write_timeout);
+        let mut reading = std::pin::pin!(first_bytes::read(stream, self.header_timeout));
+        let (read, ends) = tokio::select! {
             // What has arrived is taken before the connection is told to end.
             biased;
+            read = reading.as_mut() => (Some(read), false),
+            () = ending.as_mut() => (timeout(FIRST_REQUEST, reading).await.ok(), true),
+        };
+        let (version, stream) = match read {
+            Some(Ok(read)) => read,
+            Some(Err(error)) => return tracing::debug!(%error, peer = ?address, "connection"),
+            None => return,
+        };
+        let ending = async {
+            if !ends {
+                ending.await;
+            }
+        };
+        match version {
+            Version::Http1 => {
+                let answering = calls.clone();
+                let service = service_fn(move |request| answering.answer(&app, &peer, request));
+                let connection = self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();
+                let connection = std::pin::pin!(connection);
+                let silent = silence(&calls, self.header_timeout);
+                let close = |connection: Pin<&mut http1::UpgradeableConnection<_, _>>| connection.graceful_shutdown();
+                self.until_over(connection, close, ending, silent, &calls, address).await;
+            }
+            Version::Http2 => {
+                let connection = std::pin::pin!(self.http2.serve(stream, app, peer, calls.clone()));
+                let close = |connection: Pin<&mut http2::Connection<_>>| connection.get_mut().close();
+                // Pings find out whether the client is there.
+                self.until_over(connection, close, ending, std::future::pending(), &calls, address).await;
+            }
+        }
+    }
+
+    /// Serves a connection until it is over, which it is asked to be when `ending` is done, or until `silent` is. The connection is
+    /// pinned by the caller: a future has room for what it is given and once more for what it pins, and every connection has one.
+    async fn until_over<C, E>(
+        &self,
+        mut connection: Pin<&mut C>,
+        close: impl FnOnce(Pin<&mut C>),
+        ending: impl Future<Output = ()>,
+        silent: impl Future<Output = ()>,
+        calls: &ConnectionCalls,
+        address: Option<SocketAddr>,
+    ) where
+        C: Future<Output = Result<(), E>>,
+        E: std::error::Error,
+    {
+        // Looked at when one of them has woken it, and not whenever the connection has something to do, which is with each call.
+        let mut over = FuturesUnordered::from_iter([async {
+            tokio::select! {
+                () = ending => Over::Ending,
+                () = silent => Over::Silent,
+            }
+        }]);
+        let result = tokio::select! {
+            biased;
             result = connection.as_mut() => Ok(result),
-            () = ending => Err(()),
+            Some(over) = over.next() => Err(over),
         };
         let result = match result {
             Ok(result) => result,
-            Err(()) => {
-                connection.as_mut().graceful_shutdown();
+            Err(Over::Silent) => return tracing::debug!(peer = ?address, "no request came in time"),
+            Err(Over::Ending) => {
+                close(connection.as_mut());
                 let enough = async {
                     sleep(self.grace).await;
                     // At a stop, whoever drains says when it is enough, and counts.

@@ -43,6 +43,17 @@ impl ServeError {
         Self(parts.join("; "), source)
     }
 
+    pub(super) fn core_start(core: usize, error: io::Error) -> Self {
+        let text = format!(
+            "the thread of core {core} could not be started: {error}; allow the process more, or ask for fewer"
+        );
+        Self(text, Some(error.into()))
+    }
+
+    pub(super) fn core_died(core: usize) -> Self {
+        Self(format!("the thread of core {core} panicked, and its calls were cut"), None)
+    }
+
     pub(super) fn listener_task(error: tokio::task::JoinError) -> Self {
         Self("a listener stopped".to_owned(), Some(error.into()))
     }

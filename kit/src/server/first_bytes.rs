@@ -1,7 +1,6 @@
-//! A client that connects and says nothing must not hold a connection for ever.
+//! Which HTTP a client speaks, and that it says something at all.
 
 use std::{
-    future::Future as _,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -9,63 +8,72 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 
-/// What HTTP/2 begins with. hyper waits for it without a clock, to know which HTTP it is.
+/// What HTTP/2 begins with (RFC 9113, section 3.4). A request of HTTP/1 begins with something else.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Ends reading when the protocol is not known in time: when the preface is complete, or differs, hyper's own clocks run.
-/// Until then a connection that is told to end throws away what it has read; `known` says when that is over.
-pub(super) struct FirstBytes<S> {
-    inner: S,
-    seen: usize,
-    limit: Option<Pin<Box<Sleep>>>,
-    known: CancellationToken,
+/// What the first bytes of a connection say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
 }
 
-impl<S> FirstBytes<S> {
-    pub(super) fn new(inner: S, limit: Duration, known: CancellationToken) -> Self {
-        Self { inner, seen: 0, limit: Some(Box::pin(sleep(limit))), known }
-    }
-
-    fn know(&mut self) {
-        self.limit = None;
-        self.known.cancel();
-    }
-
-    fn look(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if PREFACE.get(self.seen) != Some(byte) {
-                return self.know();
+/// Reads until it is known which HTTP it is: until the preface is complete, or a byte is another one. What was read is in the
+/// stream that is given back.
+///
+/// # Errors
+/// When the connection breaks or ends, and when it is not known in time.
+pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S, limit: Duration) -> io::Result<(Version, Rewound<S>)> {
+    let mut first = [0; PREFACE.len()];
+    let reading = async {
+        let mut read = 0;
+        while let Some(rest) = first.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            let more = stream.read(rest).await?;
+            if more == 0 && read == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
             }
-            self.seen += 1;
+            read += more;
+            if more == 0 || !PREFACE.starts_with(first.get(..read).unwrap_or_default()) {
+                return Ok((Version::Http1, read));
+            }
         }
-        if self.seen == PREFACE.len() {
-            self.know();
-        }
-    }
+        Ok((Version::Http2, read))
+    };
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the client said nothing");
+    let (version, read) = timeout(limit, reading).await.map_err(late)??;
+    Ok((version, Rewound { first, read, given: 0, inner: stream }))
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
+/// A stream whose first bytes were read already.
+pub(super) struct Rewound<S> {
+    first: [u8; PREFACE.len()],
+    read: usize,
+    given: usize,
+    inner: S,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Some(limit) = &mut self.limit else { return Pin::new(&mut self.inner).poll_read(cx, buffer) };
-        if limit.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client said nothing")));
+        let rest = self.first.get(self.given..self.read).unwrap_or_default();
+        if rest.is_empty() {
+            return Pin::new(&mut self.inner).poll_read(cx, buffer);
         }
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        if result.is_ready() {
-            let new = buffer.filled().get(before..).unwrap_or_default();
-            self.look(new);
+        let fits = rest.len().min(buffer.remaining());
+        buffer.put_slice(rest.get(..fits).unwrap_or_default());
+        self.given += fits;
+        // What follows is mostly there already. hyper would double its buffer, and keep that, to read it separately.
+        match Pin::new(&mut self.inner).poll_read(cx, buffer) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
         }
-        result
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for FirstBytes<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
@@ -89,37 +97,68 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FirstBytes<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::AsyncWriteExt as _;
 
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    async fn ends(sent: &[u8]) -> bool {
-        let (mut client, server) = tokio::io::duplex(64);
-        let known = CancellationToken::new();
-        let mut server = FirstBytes::new(server, LIMIT, known.clone());
-        client.write_all(sent).await.unwrap();
-        let mut buffer = [0; 64];
-        let read = async {
-            loop {
-                if server.read(&mut buffer).await.is_err() {
-                    return;
-                }
+    /// What is known of a client that sends these pieces and stays connected, and what is read of it then.
+    async fn first(pieces: &[&[u8]]) -> io::Result<(Version, Vec<u8>)> {
+        let (mut client, server) = tokio::io::duplex(1);
+        let sends = async {
+            for piece in pieces {
+                client.write_all(piece).await?;
             }
+            // Only the clock can end the reading.
+            tokio::time::sleep(LIMIT * 2).await;
+            drop(client);
+            Ok(())
         };
-        // The client stays connected: only the clock can end the reading.
-        let ended = tokio::time::timeout(LIMIT * 100, read).await.is_ok();
-        drop(client);
-        assert_ne!(ended, known.is_cancelled());
-        ended
+        let reads = async {
+            let (version, mut stream) = read(server, LIMIT).await?;
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await?;
+            Ok((version, all))
+        };
+        tokio::try_join!(sends, reads).map(|((), read)| read)
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_says_nothing_is_sent_away() {
-        assert!(ends(b"").await);
-        assert!(ends(b"PRI * HT").await);
-        assert!(!ends(b"GET / HT").await);
-        assert!(!ends(PREFACE).await);
+        for sent in [&b""[..], b"PRI * HT", &PREFACE[..23]] {
+            assert_eq!(first(&[sent]).await.unwrap_err().kind(), io::ErrorKind::TimedOut, "{sent:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_version_is_known_and_no_byte_is_lost() {
+        let long = [&PREFACE[..], b"and more"].concat();
+        for (sent, version) in [
+            (&b"GET / HTTP/1.1\r\n"[..], Version::Http1),
+            (b"PRI * HTTP/2.1\r\n", Version::Http1),
+            (b"P", Version::Http1),
+            (&PREFACE[..], Version::Http2),
+            (&long, Version::Http2),
+        ] {
+            let (begin, rest) = sent.split_at(sent.len() / 2);
+            let known = first(&[begin, rest]).await;
+            if sent == b"P" {
+                assert!(known.is_err());
+                continue;
+            }
+            assert_eq!(known.unwrap(), (version, sent.to_vec()));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_within_the_preface_speaks_http1() {
+        let mut sent = &PREFACE[..7];
+        let (version, mut stream) = read(&mut sent, LIMIT).await.unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        assert_eq!((version, all.as_slice()), (Version::Http1, &PREFACE[..7]));
+        let mut nothing = &b""[..];
+        assert_eq!(read(&mut nothing, LIMIT).await.err().map(|e| e.kind()), Some(io::ErrorKind::UnexpectedEof));
     }
 }

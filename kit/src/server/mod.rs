@@ -15,6 +15,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Calls run on the runtime that runs the server, or on a thread for each core: [`ServerConfig::runtime`], and
+//! `docs/runtime.md` for which is better when.
+//!
 //! The life of a server, as `docs/lifecycle.md` tells it at length:
 //!
 //! 1. [`Server::bind`] takes all ports: what is wrong with them ends the start, but for [admin](Server::admin) ports.
@@ -29,8 +32,6 @@
 use std::{fmt, future::Future, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-
-use tower::util::BoxCloneSyncService;
 
 use crate::{
     Endpoints,
@@ -52,13 +53,18 @@ mod error;
 mod first_bytes;
 mod health;
 mod hook;
+mod http2;
 mod listener;
 mod port;
+mod runtime;
 mod signal;
+mod silence;
+mod socket;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
 mod tls;
+mod until;
 mod write_timeout;
 
 use admin::Admin;
@@ -70,7 +76,10 @@ pub use health::{Check, CheckReport, CheckState, Health, HealthConfig};
 use hook::Hook;
 use listener::Listener;
 use port::{App, Protocols};
+use runtime::Cores;
+pub use runtime::{CoresConfig, RuntimeKind};
 pub use signal::shutdown_signal;
+pub use socket::SocketConfig;
 #[cfg(feature = "tls")]
 pub use tls::ServerTls;
 
@@ -91,6 +100,8 @@ pub struct Server {
     names: Vec<&'static str>,
     routes: Option<axum::Router>,
     registry: Registry,
+    #[cfg(feature = "metrics")]
+    figures: Vec<crate::telemetry::metrics::Metrics>,
     health: Health,
     checks: Vec<Check>,
     draining: Vec<CancellationToken>,
@@ -170,9 +181,11 @@ impl Server {
     }
 
     /// Serves the figures of the service on a port of their own, at `/metrics`, with `/livez`, `/readyz` and `/ping` beside them.
+    /// With [`RuntimeKind::ThreadPerCore`] the connections of each core are among them.
     #[cfg(feature = "metrics")]
     #[must_use]
-    pub fn metrics(self, address: impl fmt::Display, metrics: &crate::telemetry::metrics::Metrics) -> Self {
+    pub fn metrics(mut self, address: impl fmt::Display, metrics: &crate::telemetry::metrics::Metrics) -> Self {
+        self.figures.push(metrics.clone());
         let routes = metrics.routes().merge(self.health.routes());
         self.admin("metrics", address, routes)
     }
@@ -285,7 +298,7 @@ impl Server {
     /// # Errors
     /// When a port is taken or an address is none (the error names it), when two services have routes that can't be told
     /// apart, when two admin ports have one name, when a check is of a service that is not here, or when certificates can't be
-    /// used.
+    /// used, or when there can't be as many threads as `thread_per_core` asks for.
     pub async fn bind(self) -> Result<BoundServer, ServeError> {
         self.config.check("server").map_err(ServeError::setup)?;
         #[cfg(feature = "debug")]
@@ -324,14 +337,24 @@ impl Server {
             Some(tls) => Some(tls.acceptor()?),
             None => None,
         };
+        let (cores, sockets) = match self.config.runtime {
+            RuntimeKind::MultiThread => (None, 1),
+            RuntimeKind::ThreadPerCore => (Some(Cores::start(&self.config.cores)?), self.config.cores.listeners()),
+        };
+        #[cfg(feature = "metrics")]
+        if let Some(cores) = &cores {
+            for metrics in &self.figures {
+                cores.observe(metrics).map_err(ServeError::setup)?;
+            }
+        }
         let mut listeners = Vec::new();
         for (address, protocols) in &self.ports {
-            let app: App = match protocols {
-                Protocols::Http => BoxCloneSyncService::new(http.clone()),
-                Protocols::Grpc => grpc.clone(),
-                Protocols::Both => port::both(BoxCloneSyncService::new(http.clone()), grpc.clone()),
+            let app = match protocols {
+                Protocols::Http => App::Http(http.clone()),
+                Protocols::Grpc => App::Grpc(grpc.clone()),
+                Protocols::Both => App::Both(http.clone(), grpc.clone()),
             };
-            let listener = Listener::bind(address, *protocols, app).await?;
+            let listener = Listener::bind(address, sockets, &self.config.socket, *protocols, app).await?;
             #[cfg(feature = "tls")]
             let listener = listener.with_tls(tls.clone());
             listeners.push(listener);
@@ -340,9 +363,10 @@ impl Server {
         #[cfg(feature = "debug")]
         let (admin, debug) = debug_port(admin, self.debug, self.shown, &self.tasks);
         Ok(BoundServer {
+            admin: Admin::bind(admin, &self.config.socket).await.map_err(ServeError::setup)?,
             config: self.config,
             listeners,
-            admin: Admin::bind(admin).await.map_err(ServeError::setup)?,
+            cores,
             monitor,
             draining: self.draining,
             tasks: self.tasks,

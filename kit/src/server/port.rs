@@ -1,17 +1,121 @@
 //! What a port answers with.
 
-use std::convert::Infallible;
-
-use http::{HeaderMap, header};
-use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
-
-use crate::transport::{
-    grpc::GrpcService,
-    http::{Body, CorsConfig, around_cors},
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
 };
 
-/// The application of a port.
-pub(super) type App = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
+use h2::RecvStream;
+use http::{HeaderMap, header};
+use pin_project_lite::pin_project;
+use tower::{
+    Layer as _, Service, ServiceExt as _,
+    util::{BoxCloneSyncService, Oneshot},
+};
+
+use crate::{
+    Peer,
+    transport::{
+        grpc::{GrpcService, UnaryCall},
+        http::{
+            Answering, Body, CorsConfig, HttpService, around_cors,
+            bodies::{AnswerBody, RequestBody},
+        },
+    },
+};
+
+/// A service of any kind.
+pub(super) type Boxed = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
+
+/// The application of a port. Cheap to clone.
+#[derive(Clone)]
+pub(super) enum App {
+    /// HTTP/JSON, which needs no box for a request.
+    Http(HttpService),
+    Grpc(GrpcApp),
+    /// Both, told apart by the content type.
+    Both(HttpService, GrpcApp),
+    /// Anything else.
+    Other(Boxed),
+}
+
+/// gRPC and gRPC-Web.
+#[derive(Clone)]
+pub(super) struct GrpcApp {
+    service: Boxed,
+    /// Whose unary calls need none of what stands around the service.
+    direct: GrpcService,
+}
+
+impl App {
+    pub(super) fn new<S>(service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        Self::Other(BoxCloneSyncService::new(service))
+    }
+
+    /// Answers a request of a connection.
+    pub(super) fn answer(&self, request: http::Request<RequestBody>, peer: &Arc<Peer>) -> AppFuture {
+        let other = match self {
+            Self::Grpc(grpc) => &grpc.service,
+            Self::Both(_, grpc) if is(request.headers(), "application/grpc") => &grpc.service,
+            Self::Http(http) | Self::Both(http, _) => {
+                return AppFuture::Http { answering: http.answer(request, Some(Arc::clone(peer))) };
+            }
+            Self::Other(other) => other,
+        };
+        let mut request = request.map(RequestBody::boxed);
+        request.extensions_mut().insert(Arc::clone(peer));
+        AppFuture::Other { answering: other.clone().oneshot(request) }
+    }
+
+    /// Starts a unary gRPC call from a stream of HTTP/2; gives back what is anything else. A call from a browser's page is
+    /// something else: who may call is decided around the service.
+    #[expect(clippy::result_large_err, reason = "it is no error: what is given back is answered in another way")]
+    pub(super) fn unary(
+        &self,
+        request: http::Request<RecvStream>,
+        peer: &Arc<Peer>,
+    ) -> Result<UnaryCall, http::Request<RecvStream>> {
+        match self {
+            Self::Grpc(grpc) | Self::Both(_, grpc) if !request.headers().contains_key(header::ORIGIN) => {
+                grpc.direct.unary(request, peer)
+            }
+            _ => Err(request),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`App::answer`].
+    #[project = Answer]
+    pub(super) enum AppFuture {
+        Http { #[pin] answering: Answering },
+        Other { #[pin] answering: Oneshot<Boxed, http::Request<Body>> },
+    }
+}
+
+impl Future for AppFuture {
+    type Output = http::Response<AnswerBody>;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            Answer::Http { answering } => answering.poll(task),
+            Answer::Other { answering } => answering.poll(task).map(|answered| {
+                let Ok(response) = answered;
+                response.map(AnswerBody::Boxed)
+            }),
+        }
+    }
+}
 
 /// What is served on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +136,8 @@ impl Protocols {
 }
 
 /// gRPC and gRPC-Web.
-pub(super) fn grpc_app(service: GrpcService, cors: &CorsConfig) -> Result<App, crate::Error> {
+pub(super) fn grpc_app(service: GrpcService, cors: &CorsConfig) -> Result<GrpcApp, crate::Error> {
+    let direct = service.clone();
     let web = tonic_web::GrpcWebLayer::new().layer(service.clone());
     let plain = service
         .map_request(|request: http::Request<Body>| request.map(tonic::body::Body::new))
@@ -50,15 +155,7 @@ pub(super) fn grpc_app(service: GrpcService, cors: &CorsConfig) -> Result<App, c
     // Browsers call gRPC-Web, and from other origins they ask first; what an error is stands in headers.
     let mut cors = cors.clone();
     cors.expose.extend(["grpc-status", "grpc-message", "grpc-status-details-bin", "x-request-id"].map(str::to_owned));
-    around_cors(BoxCloneSyncService::new(app), &cors)
-}
-
-/// HTTP/JSON and gRPC on one port.
-pub(super) fn both(http: App, grpc: App) -> App {
-    BoxCloneSyncService::new(tower::service_fn(move |request: http::Request<Body>| {
-        let app = if is(request.headers(), "application/grpc") { grpc.clone() } else { http.clone() };
-        app.oneshot(request)
-    }))
+    Ok(GrpcApp { service: around_cors(BoxCloneSyncService::new(app), &cors)?, direct })
 }
 
 fn is(headers: &HeaderMap, content_type: &str) -> bool {

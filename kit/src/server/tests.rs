@@ -7,7 +7,7 @@ use super::*;
 
 /// Makes a listening socket one that does not listen any more, as nothing from the outside can.
 fn kill(listener: &Listener) {
-    let socket: OwnedFd = listener.socket().as_fd().try_clone_to_owned().unwrap();
+    let socket: OwnedFd = listener.sockets()[0].as_fd().try_clone_to_owned().unwrap();
     TcpStream::from(socket).shutdown(Shutdown::Both).unwrap();
 }
 
@@ -24,6 +24,44 @@ async fn a_listener_that_dies_stops_the_server_which_says_so() {
     assert!(text.starts_with(&format!("the listener on {} died: ", addresses[0])), "{text}");
     assert!(std::error::Error::source(&error).is_some());
     assert!(TcpStream::connect(addresses[1]).is_err(), "the other port is closed, too");
+}
+
+#[tokio::test]
+async fn a_core_whose_thread_panics_stops_the_server_which_says_so() {
+    let config = ServerConfig {
+        runtime: RuntimeKind::ThreadPerCore,
+        cores: CoresConfig { threads: 2.try_into().ok(), ..CoresConfig::default() },
+        shutdown_delay: Duration::from_secs(3600),
+        ..ServerConfig::default()
+    };
+    let routes = axum::Router::new().route("/", axum::routing::get(async || "here"));
+    let server = Server::new().config(config.clone()).http("127.0.0.1:0").routes(routes);
+    let mut server = server.bind().await.unwrap();
+    let address = server.http_addr().unwrap();
+    let panics = std::sync::Arc::new(tokio::sync::Notify::new());
+    let told = panics.clone();
+    let cores = Cores::start_with(&config.cores, move |index, ended| {
+        let told = told.clone();
+        async move {
+            if index == 1 {
+                told.notified().await;
+                panic!("tired");
+            }
+            ended.cancelled().await;
+        }
+    });
+    server.cores = Some(cores.unwrap());
+    let running = tokio::spawn(server.run(std::future::pending()));
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut answer = String::new();
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("here"), "{answer}");
+    panics.notify_one();
+    let error = tokio::time::timeout(Duration::from_secs(60), running).await.expect("it ends").unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the thread of core 1 panicked, and its calls were cut");
+    assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]

@@ -11,23 +11,39 @@ use zipkin::{Kind, TraceContext};
 use super::{
     Annotation, Carrier, FinishedSpan, Hex, Propagation, Text, ids::new_span_id, propagation::inject, tracer::Shared,
 };
-use crate::endpoint::current::{self, Ids};
+use crate::endpoint::current;
 
 /// A span that is open, or was: a handle to read its ids and to tell it more. Cheap to clone.
 ///
 /// Whoever holds the [`OpenSpan`] ends it; what is told later is lost.
 #[derive(Clone)]
-pub struct Span(Arc<Inner>);
+pub struct Span(State);
 
-struct Inner {
+#[derive(Clone)]
+enum State {
+    // Nothing to be told, so nothing to share: it allocates nothing.
+    Unrecorded(Ids),
+    Recorded(Arc<Recorded>),
+}
+
+/// What of a span travels.
+#[derive(Clone)]
+struct Ids {
     context: TraceContext,
     state: Option<Arc<str>>,
     // What the caller decided about recording, for formats that can't leave the decision open.
     wish: Option<bool>,
     kind: Option<Kind>,
+    propagation: Propagation,
+    // Whether servers join the span of their caller.
+    joined: bool,
+}
+
+struct Recorded {
+    ids: Ids,
     tracer: Arc<Shared>,
-    // `None` for a span that is not recorded, empty for one that is over. Locked for one addition at a time.
-    record: Option<Mutex<Option<Box<Record>>>>,
+    // Empty for one that is over. Locked for one addition at a time.
+    record: Mutex<Option<Box<Record>>>,
 }
 
 struct Record {
@@ -66,11 +82,12 @@ pub(super) struct Origin {
 
 impl Origin {
     pub(super) fn of(span: &Span) -> Self {
-        Self { context: span.0.context, state: span.0.state.clone(), wish: span.0.wish, shared: false }
+        let Ids { context, state, wish, .. } = span.ids();
+        Self { context: *context, state: state.clone(), wish: *wish, shared: false }
     }
 
     pub(super) fn child_of(span: &Span) -> Self {
-        Self { context: child(&span.0.context), ..Self::of(span) }
+        Self { context: child(span.context()), ..Self::of(span) }
     }
 }
 
@@ -80,48 +97,65 @@ fn child(parent: &TraceContext) -> TraceContext {
 
 impl Shared {
     pub(super) fn begin(self: &Arc<Self>, origin: Origin, kind: Option<Kind>, name: impl FnOnce() -> Text) -> Span {
-        let record = (origin.context.sampled() == Some(true) && self.export.is_some()).then(|| {
-            Mutex::new(Some(Box::new(Record {
-                name: name().bounded(),
-                start: SystemTime::now(),
-                clock: Instant::now(),
-                shared: origin.shared,
-                remote_service: None,
-                remote_address: None,
-                annotations: Vec::new(),
-                tags: Vec::new(),
-                dropped: 0,
-            })))
-        });
-        let Origin { context, state, wish, .. } = origin;
-        Span(Arc::new(Inner { context, state, wish, kind, tracer: Arc::clone(self), record }))
+        let Origin { context, state, wish, shared } = origin;
+        let joined = self.joins && self.propagation.is_b3();
+        let ids = Ids { context, state, wish, kind, propagation: self.propagation, joined };
+        if context.sampled() == Some(true) && self.export.is_some() {
+            self.record(ids, shared, name())
+        } else {
+            Span(State::Unrecorded(ids))
+        }
+    }
+
+    #[cold]
+    fn record(self: &Arc<Self>, ids: Ids, shared: bool, name: Text) -> Span {
+        let record = Record {
+            name: name.bounded(),
+            start: SystemTime::now(),
+            clock: Instant::now(),
+            shared,
+            remote_service: None,
+            remote_address: None,
+            annotations: Vec::new(),
+            tags: Vec::new(),
+            dropped: 0,
+        };
+        let record = Mutex::new(Some(Box::new(record)));
+        Span(State::Recorded(Arc::new(Recorded { ids, tracer: Arc::clone(self), record })))
     }
 }
 
 impl Span {
+    fn ids(&self) -> &Ids {
+        match &self.0 {
+            State::Unrecorded(ids) => ids,
+            State::Recorded(recorded) => &recorded.ids,
+        }
+    }
+
     /// All ids and flags.
     pub fn context(&self) -> &TraceContext {
-        &self.0.context
+        &self.ids().context
     }
 
     /// The id of the trace, as text.
     pub fn trace_id(&self) -> Hex {
-        self.0.context.trace_id().into()
+        self.context().trace_id().into()
     }
 
     /// The id of the span, as text.
     pub fn id(&self) -> Hex {
-        self.0.context.span_id().into()
+        self.context().span_id().into()
     }
 
     /// Which side of a call it sees; `None` for work inside the service.
     pub fn kind(&self) -> Option<Kind> {
-        self.0.kind
+        self.ids().kind
     }
 
     /// Whether it is kept when it is over. Ask before you make a text that costs something.
     pub fn is_recorded(&self) -> bool {
-        self.0.record.is_some()
+        matches!(self.0, State::Recorded(_))
     }
 
     /// Tells a fact about the span; a later value of a name replaces an earlier one.
@@ -160,51 +194,50 @@ impl Span {
 
     /// Opens a span inside this one. Inside a span that is not recorded it costs next to nothing.
     pub fn child(&self, name: impl Into<Text>) -> OpenSpan {
-        if !self.is_recorded() {
-            return OpenSpan::new(Some(self.clone()));
-        }
-        OpenSpan::new(Some(self.0.tracer.begin(Origin::child_of(self), None, || name.into())))
+        OpenSpan::new(Some(match &self.0 {
+            State::Unrecorded(_) => self.clone(),
+            State::Recorded(recorded) => recorded.tracer.begin(Origin::child_of(self), None, || name.into()),
+        }))
     }
 
     /// Writes the trace beside a message that leaves, in the format of the tracer.
     pub fn inject(&self, carrier: &mut impl Carrier) {
-        let inner = &*self.0;
+        let inner = self.ids();
         let ours = inner.context;
         // A server that joins takes the id for its own span, so one of ours that is no client's must not be sent.
         let leaves = matches!(inner.kind, Some(Kind::Client | Kind::Producer));
-        let joined = inner.tracer.joins && inner.tracer.propagation.is_b3();
-        let mut context = if joined && !leaves { child(&ours) } else { ours };
+        let mut context = if inner.joined && !leaves { child(&ours) } else { ours };
         // What came goes on as it came: we record nothing, and that is no reason for others not to.
-        if let (Propagation::W3c, None, Some(wish)) = (inner.tracer.propagation, context.sampled(), inner.wish) {
+        if let (Propagation::W3c, None, Some(wish)) = (inner.propagation, context.sampled(), inner.wish) {
             context = zipkin::trace_context::Builder::from(context).sampled(wish).build();
         }
-        inject(carrier, &context, inner.state.as_deref(), inner.tracer.propagation);
+        inject(carrier, &context, inner.state.as_deref(), inner.propagation);
     }
 
     fn with(&self, change: impl FnOnce(&mut Record, &Shared)) {
-        let Some(record) = &self.0.record else { return };
-        if let Some(record) = record.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut() {
-            change(record, &self.0.tracer);
+        let State::Recorded(span) = &self.0 else { return };
+        if let Some(record) = span.record.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut() {
+            change(record, &span.tracer);
         }
     }
 
     fn finish(&self) {
-        let Some(record) = &self.0.record else { return };
-        let Some(mut record) = record.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let State::Recorded(span) = &self.0 else { return };
+        let Some(mut record) = span.record.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         if record.dropped > 0 {
             record.tag("dropped".into(), record.dropped.to_string().into(), usize::MAX);
         }
-        let Some(export) = &self.0.tracer.export else { return };
-        self.0.tracer.counts.recorded.fetch_add(1, Ordering::Relaxed);
+        let Some(export) = &span.tracer.export else { return };
+        span.tracer.counts.recorded.fetch_add(1, Ordering::Relaxed);
         export.export(FinishedSpan {
-            context: self.0.context,
-            state: self.0.state.clone(),
+            context: span.ids.context,
+            state: span.ids.state.clone(),
             name: record.name,
-            kind: self.0.kind,
+            kind: span.ids.kind,
             start: record.start,
             duration: record.clock.elapsed(),
             shared: record.shared,
-            local: Arc::clone(&self.0.tracer.local),
+            local: Arc::clone(&span.tracer.local),
             remote_service: record.remote_service,
             remote_address: record.remote_address,
             annotations: record.annotations,
@@ -215,7 +248,11 @@ impl Span {
     /// Whether both are handles to one span.
     #[cfg(feature = "log")]
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        match (&self.0, &other.0) {
+            (State::Recorded(one), State::Recorded(other)) => Arc::ptr_eq(one, other),
+            (State::Unrecorded(one), State::Unrecorded(other)) => one.context == other.context,
+            _ => false,
+        }
     }
 }
 
@@ -255,9 +292,11 @@ impl OpenSpan {
     /// Says which side of a call it sees: [`Kind::Client`] for a database, [`Kind::Producer`] for a queue. To be said before
     /// the span is handed on.
     pub fn with_kind(mut self, kind: Kind) -> Self {
-        // A span that is not recorded may be the parent itself, and that stays what it is.
-        if let Some(inner) = self.0.as_mut().and_then(|span| Arc::get_mut(&mut span.0)) {
-            inner.kind = Some(kind);
+        // One that is not recorded may be the parent itself, and that stays what it is.
+        if let Some(Span(State::Recorded(span))) = &mut self.0
+            && let Some(span) = Arc::get_mut(span)
+        {
+            span.ids.kind = Some(kind);
         }
         self
     }
@@ -313,7 +352,7 @@ impl OpenSpan {
     ///
     /// Dropping the future leaves the span open, until `self` is dropped.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
-        let ids = current::get().unwrap_or_else(|| Ids::from(&crate::Context::background()));
+        let ids = current::get().unwrap_or_else(|| current::Ids::from(&crate::Context::background()));
         current::scope(ids.with_span(self.0.clone()), future)
     }
 }

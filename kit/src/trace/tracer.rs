@@ -191,8 +191,10 @@ impl Tracer {
                 false => caller.clone(),
             },
             None => {
-                let peer = cx.peer();
-                shared.begin(shared.received(cx.metadata(), peer, kind), kind, name)
+                let nothing_sent = cx.metadata().is_empty();
+                let origin =
+                    if nothing_sent { shared.root(None) } else { shared.received(cx.metadata(), cx.peer(), kind) };
+                shared.begin(origin, kind, name)
             }
         })
     }

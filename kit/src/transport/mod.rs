@@ -3,18 +3,21 @@
 //! A transport turns bytes into a [`Request`](crate::Request), calls the endpoint, and turns the answer into bytes. It
 //! decides nothing else: what holds for a call holds whatever door it came through.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use ::http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-use crate::{Context, Metadata, Method, Peer, RequestId, Transport};
+use crate::{Context, Metadata, RequestId};
 
 mod failure;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "grpc")]
+#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "streams are read by our own server alone"))]
+pub(crate) mod received;
 pub(crate) mod status;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(RequestId::HEADER);
@@ -22,26 +25,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static(RequestId::HEADER);
 /// The largest message taken by default: what gRPC implementations take.
 pub(crate) const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
 
-/// The context of a call from the headers that it came with.
-pub(crate) fn arrive(
-    method: &Method,
-    transport: Transport,
-    mut headers: HeaderMap,
-    extensions: &Extensions,
-    request_id: &RequestId,
-) -> Result<Context, crate::Error> {
-    let deadline = match headers.remove("grpc-timeout") {
-        Some(value) => {
-            let timeout = parse_timeout(value.as_bytes()).ok_or_else(|| {
-                crate::Error::invalid_argument("grpc-timeout must be 1 to 8 digits and one of H, M, S, m, u, n")
-            })?;
-            Instant::now().checked_add(timeout)
-        }
-        None => None,
-    };
-    remove_transport_headers(&mut headers);
-    let peer = extensions.get::<Arc<Peer>>().cloned();
-    Ok(Context::arrived(method.clone(), transport, Metadata::from_headers(headers), deadline, request_id.clone(), peer))
+/// When the caller stops waiting, as it says.
+pub(crate) fn deadline(headers: &HeaderMap) -> Result<Option<Instant>, crate::Error> {
+    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let timeout = parse_timeout(value.as_bytes()).ok_or_else(|| {
+        crate::Error::invalid_argument("grpc-timeout must be 1 to 8 digits and one of H, M, S, m, u, n")
+    })?;
+    Ok(Instant::now().checked_add(timeout))
 }
 
 /// The caller's request id if it sent a well-formed one, or a new one.
@@ -151,7 +141,9 @@ pub(crate) fn depart(cx: &Context) -> HeaderMap {
 pub(crate) fn answer_headers(metadata: Metadata, request_id: &RequestId) -> HeaderMap {
     let mut headers = metadata.into_headers();
     remove_transport_headers(&mut headers);
-    if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
+    if let Ok(mut id) = HeaderValue::from_str(request_id.as_str()) {
+        // No secret, but another one each time: HTTP/2 remembers the others for the next answer, and would forget them for this.
+        id.set_sensitive(true);
         headers.insert(REQUEST_ID, id);
     }
     headers

@@ -10,6 +10,15 @@ use crate::{
     proto::google::rpc::{BadRequest, ErrorInfo, RetryInfo, Status, bad_request::FieldViolation},
 };
 
+/// Whether there is more to an error than its code and its message.
+#[cfg(feature = "grpc")]
+pub(crate) fn has_details(error: &Error) -> bool {
+    error.reason().is_some()
+        || !error.field_violations().is_empty()
+        || error.retry_delay().is_some()
+        || !error.details().is_empty()
+}
+
 /// What the caller may see of an error.
 pub(crate) fn to_status(error: &Error) -> Status {
     let mut details = Vec::new();

@@ -13,15 +13,31 @@ pub(crate) enum Slash {
 
 /// The offset of the first `%` that two hexadecimal digits do not follow.
 pub(crate) fn first_bad_escape(text: &str) -> Option<usize> {
+    if !has_escapes(text) {
+        return None;
+    }
     text.match_indices('%').map(|(offset, _)| offset).find(|offset| {
         let after = text.as_bytes().get(offset + 1..).unwrap_or_default();
         split_escape(after).is_none()
     })
 }
 
+/// Whether there is a `%`. A path is short: one look at each byte takes less than to begin a search does.
+pub(crate) fn has_escapes(text: &str) -> bool {
+    text.bytes().fold(false, |found, b| found | (b == b'%'))
+}
+
+/// The text before the first `separator`, a character of ASCII, and the text after it.
+pub(crate) fn cut(text: &str, separator: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|b| b == separator) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),
+        None => (text, None),
+    }
+}
+
 /// Decodes once; a broken escape stays as it is, because callers refuse those before.
 pub(crate) fn decode(text: &str, slash: Slash) -> Cow<'_, [u8]> {
-    if !text.contains('%') {
+    if !has_escapes(text) {
         return Cow::Borrowed(text.as_bytes());
     }
     let mut decoded = Vec::with_capacity(text.len());

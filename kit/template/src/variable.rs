@@ -134,9 +134,17 @@ impl Edge {
 }
 
 fn nth_slash(body: &str, nth: usize) -> Option<usize> {
-    body.match_indices('/').nth(nth.checked_sub(1)?).map(|(offset, _)| offset)
+    nth_of(slashes(body), nth)
 }
 
 fn nth_slash_from_end(body: &str, nth: usize) -> Option<usize> {
-    body.rmatch_indices('/').nth(nth.checked_sub(1)?).map(|(offset, _)| offset)
+    nth_of(slashes(body).rev(), nth)
+}
+
+fn slashes(body: &str) -> impl DoubleEndedIterator<Item = usize> {
+    body.bytes().enumerate().filter(|(_, b)| *b == b'/').map(|(offset, _)| offset)
+}
+
+fn nth_of(mut offsets: impl Iterator<Item = usize>, nth: usize) -> Option<usize> {
+    offsets.nth(nth.checked_sub(1)?)
 }

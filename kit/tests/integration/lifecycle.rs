@@ -19,11 +19,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     calls,
     chat::proto::chat::{Chat, ChatClient, ChatEndpoints, CountRequest, Line},
-    support::{Log, OnDrop, Running, counting, get, line, room, saying, soon},
+    support::{Log, OnDrop, Running, closed, counting, get, line, room, saying, soon},
 };
 
 #[tokio::test]
 async fn a_stop_finishes_what_runs_and_takes_nothing_new() {
+    finishes_what_runs(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn finishes_what_runs(base: &ServerConfig) {
     for address in [Running::grpc_url as fn(&Running) -> String, Running::http_url] {
         let (told, mut started) = mpsc::unbounded_channel();
         let go = Arc::new(Notify::new());
@@ -51,7 +55,9 @@ async fn a_stop_finishes_what_runs_and_takes_nothing_new() {
                 }
             })
         };
-        let mut server = Running::serve(&endpoints.with(&StandardStack::default())).await;
+        let mut server =
+            Running::start(Server::new().config(base.clone()).service(&endpoints.with(&StandardStack::default())))
+                .await;
         let (url, port) = (address(&server), server.http);
         let client = ChatClient::new(&Channel::new(&url).unwrap());
         let mut lines = client.count(&Context::background(), CountRequest { to: 1 }).await.unwrap();
@@ -64,12 +70,7 @@ async fn a_stop_finishes_what_runs_and_takes_nothing_new() {
 
         server.stop();
         // The listeners go first: when one is gone, nothing new is taken while the call and the stream still run.
-        soon(async {
-            while TcpStream::connect(port).await.is_ok() {
-                tokio::task::yield_now().await
-            }
-        })
-        .await;
+        closed(port).await;
         let other = ChatClient::new(&Channel::new(&url).unwrap());
         let refused = other.say(&Context::background(), line("new")).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unavailable, "{refused}");
@@ -83,6 +84,10 @@ async fn a_stop_finishes_what_runs_and_takes_nothing_new() {
 
 #[tokio::test]
 async fn a_stop_has_a_hard_end() {
+    has_a_hard_end(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn has_a_hard_end(base: &ServerConfig) {
     let (told, mut events) = mpsc::unbounded_channel();
     let endpoints = saying(move |_, _| {
         let told = told.clone();
@@ -92,7 +97,7 @@ async fn a_stop_has_a_hard_end() {
             std::future::pending().await
         }
     });
-    let config = ServerConfig { drain_timeout: Duration::from_millis(50), ..ServerConfig::default() };
+    let config = ServerConfig { drain_timeout: Duration::from_millis(50), ..base.clone() };
     let server = Running::start(Server::new().config(config).service(&endpoints)).await;
     let client = ChatClient::new(&Channel::new(&server.grpc_url()).unwrap());
     let call = tokio::spawn(async move { client.say(&Context::background(), line("")).await });
@@ -106,7 +111,11 @@ async fn a_stop_has_a_hard_end() {
 /// A stop with idle connections is over at once.
 #[tokio::test]
 async fn idle_connections_do_not_hold_a_stop_up() {
-    let server = Running::serve(&room()).await;
+    lets_idle_connections_go(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn lets_idle_connections_go(base: &ServerConfig) {
+    let server = Running::start(Server::new().config(base.clone()).service(&room())).await;
     let grpc = ChatClient::new(&Channel::new(&server.grpc_url()).unwrap());
     grpc.say(&Context::background(), line("")).await.unwrap();
     let http = ChatClient::new(&Channel::new(&server.http_url()).unwrap());
@@ -122,10 +131,14 @@ async fn idle_connections_do_not_hold_a_stop_up() {
 
 #[tokio::test]
 async fn a_taken_port_says_so() {
-    let server = Running::serve(&room()).await;
+    finds_a_port_taken(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn finds_a_port_taken(base: &ServerConfig) {
+    let server = Running::start(Server::new().config(base.clone()).service(&room())).await;
     for second in [Server::new().http(server.http), Server::new().grpc(server.http), Server::new().shared(server.http)]
     {
-        let error = second.service(&room()).bind().await.unwrap_err();
+        let error = second.config(base.clone()).service(&room()).bind().await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&server.http.to_string()) && text.contains("another process has that port"), "{text}");
         // `main` shows the Debug of what it returns.
@@ -152,7 +165,11 @@ async fn a_wrong_address_is_named() {
 
 #[tokio::test]
 async fn connections_over_the_limit_wait() {
-    let config = ServerConfig { max_connections: 1, ..ServerConfig::default() };
+    lets_connections_wait(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn lets_connections_wait(base: &ServerConfig) {
+    let config = ServerConfig { max_connections: 1, ..base.clone() };
     let server =
         Running::start(Server::new().config(config).service(&saying(|cx, _| async move {
             Ok(line(&cx.peer().unwrap().address.unwrap().port().to_string()))
@@ -217,8 +234,12 @@ pub(crate) fn say(url: String) -> tokio::task::JoinHandle<Result<String, Error>>
 
 #[tokio::test]
 async fn calls_that_are_cut_are_counted_not_connections() {
+    counts_what_is_cut(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn counts_what_is_cut(base: &ServerConfig) {
     let (endpoints, mut started, _go) = held();
-    let config = ServerConfig { drain_timeout: Duration::from_millis(50), ..ServerConfig::default() };
+    let config = ServerConfig { drain_timeout: Duration::from_millis(50), ..base.clone() };
     let server = Running::start(Server::new().config(config).service(&endpoints)).await;
     // Two calls on one connection, one on another, a stream that nobody ends, and a connection without a call.
     let client = ChatClient::new(&Channel::new(&server.grpc_url()).unwrap());
@@ -246,9 +267,13 @@ async fn calls_that_are_cut_are_counted_not_connections() {
 
 #[tokio::test]
 async fn a_second_signal_ends_the_stop_at_once() {
+    ends_at_once(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn ends_at_once(base: &ServerConfig) {
     let (endpoints, mut started, _go) = held();
     let day = Duration::from_secs(24 * 3600);
-    let config = ServerConfig { shutdown_delay: day, drain_timeout: day, ..ServerConfig::default() };
+    let config = ServerConfig { shutdown_delay: day, drain_timeout: day, ..base.clone() };
     let tasks = Tasks::new();
     tasks.spawn("stuck", &Context::background(), std::future::pending()).unwrap();
     let server = Server::new().config(config).service(&endpoints).tasks(&tasks).grpc("127.0.0.1:0");
@@ -296,7 +321,11 @@ impl Kept {
 
 #[tokio::test]
 async fn before_the_ports_close_readiness_is_gone_and_kept_connections_are_let_go() {
-    let config = ServerConfig { shutdown_delay: Duration::from_secs(24 * 3600), ..ServerConfig::default() };
+    turns_callers_away_first(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn turns_callers_away_first(base: &ServerConfig) {
+    let config = ServerConfig { shutdown_delay: Duration::from_secs(24 * 3600), ..base.clone() };
     let server = Server::new().config(config).service(&room()).http("127.0.0.1:0").grpc("127.0.0.1:0");
     let server = server.bind().await.unwrap();
     let (stop, at_once) = (CancellationToken::new(), CancellationToken::new());
@@ -471,6 +500,10 @@ async fn a_background_task_that_does_not_end_is_cut_and_told() {
 
 #[tokio::test]
 async fn streams_without_an_end_are_told_when_calls_are_finished() {
+    tells_streams(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn tells_streams(base: &ServerConfig) {
     let draining = CancellationToken::new();
     let told = draining.clone();
     let endpoints = counting(move |_, _| {
@@ -485,7 +518,7 @@ async fn streams_without_an_end_are_told_when_calls_are_finished() {
             Ok(lines)
         }
     });
-    let server = Running::start(Server::new().service(&endpoints).draining(&draining)).await;
+    let server = Running::start(Server::new().config(base.clone()).service(&endpoints).draining(&draining)).await;
     let mut watching = Vec::new();
     for url in [server.grpc_url(), server.http_url()] {
         let client = ChatClient::new(&Channel::new(&url).unwrap());

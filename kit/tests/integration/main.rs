@@ -30,6 +30,7 @@ mod prometheus;
 mod rate_limit;
 mod report;
 mod retry;
+mod runtime;
 mod stop;
 mod support;
 mod task;

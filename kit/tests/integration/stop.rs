@@ -17,14 +17,25 @@ use tokio::{
 
 use crate::{
     lifecycle::{held, say},
-    support::{Log, Running, room, soon},
+    support::{Log, Running, closed, room, soon},
 };
 
 /// Whoever is connected when the stop begins is connected for good: the port has a queue, and what waits in it is no less there
 /// than what was taken out of it.
 #[tokio::test]
 async fn a_stop_answers_those_who_wait_in_the_queue_of_a_port() {
-    let server = Server::new().service(&room()).http("127.0.0.1:0").shared("127.0.0.1:0").bind().await.unwrap();
+    answers_the_queue(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn answers_the_queue(base: &ServerConfig) {
+    let server = Server::new()
+        .config(base.clone())
+        .service(&room())
+        .http("127.0.0.1:0")
+        .shared("127.0.0.1:0")
+        .bind()
+        .await
+        .unwrap();
     let (http, shared) = (server.http_addr().unwrap(), server.grpc_addr().unwrap());
     let mut clients = Vec::new();
     for number in 0..50 {
@@ -44,8 +55,12 @@ async fn a_stop_answers_those_who_wait_in_the_queue_of_a_port() {
 
 #[tokio::test]
 async fn a_stop_answers_those_who_wait_for_a_connection_to_end() {
+    answers_who_waits_for_room(&ServerConfig::default()).await;
+}
+
+pub(crate) async fn answers_who_waits_for_room(base: &ServerConfig) {
     let (endpoints, mut started, go) = held();
-    let config = ServerConfig { max_connections: 1, ..ServerConfig::default() };
+    let config = ServerConfig { max_connections: 1, ..base.clone() };
     let mut server = Running::start(Server::new().config(config).service(&endpoints)).await;
     let call = say(server.http_url());
     soon(started.recv()).await.unwrap();
@@ -57,12 +72,7 @@ async fn a_stop_answers_those_who_wait_for_a_connection_to_end() {
         clients.push(client);
     }
     server.stop();
-    soon(async {
-        while TcpStream::connect(server.http).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    closed(server.http).await;
     go.notify_waiters();
     assert_eq!(soon(call).await.unwrap().unwrap(), "a");
     for mut client in clients {
@@ -74,7 +84,7 @@ async fn a_stop_answers_those_who_wait_for_a_connection_to_end() {
 }
 
 /// What blocks the thread that calls it: tells that it does, and does it until the last value is dropped.
-fn blocking() -> (impl Fn() + Send + Sync, mpsc::UnboundedReceiver<()>, std::sync::mpsc::Sender<()>) {
+pub(crate) fn blocking() -> (impl Fn() + Send + Sync, mpsc::UnboundedReceiver<()>, std::sync::mpsc::Sender<()>) {
     let (told, blocked) = mpsc::unbounded_channel();
     let (free, freed) = std::sync::mpsc::channel::<()>();
     let freed = Mutex::new(freed);

@@ -32,6 +32,18 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("what had to happen did not")
 }
 
+/// Waits until a port is closed. A port of several sockets closes one after the other, and a connection that waits in the first
+/// is reset while the second one still takes some.
+pub(crate) async fn closed(port: SocketAddr) {
+    let is_closed = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    soon(async {
+        while !TcpStream::connect(port).await.is_err_and(is_closed) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 /// Sends its name when it is dropped: held by a future or a stream, it tells when that is gone.
 pub(crate) struct OnDrop(pub(crate) mpsc::UnboundedSender<&'static str>, pub(crate) &'static str);
 

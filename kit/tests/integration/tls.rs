@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kit::{
     Code, Context, Error,
     client::{Channel, ClientConfig, ClientTls},
-    server::{Server, ServerTls},
+    server::{CoresConfig, RuntimeKind, Server, ServerConfig, ServerTls},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -62,6 +62,15 @@ impl Authority {
 
 /// A server that tells the callers how many certificates they showed, and their bytes.
 async fn serve(folder: &Folder, authority: &Authority, clients: Option<&Authority>) -> Running {
+    serve_on(ServerConfig::default(), folder, authority, clients).await
+}
+
+async fn serve_on(
+    config: ServerConfig,
+    folder: &Folder,
+    authority: &Authority,
+    clients: Option<&Authority>,
+) -> Running {
     let (certificate, key) = authority.sign("localhost");
     let tls = ServerTls {
         certificate: folder.write("server.pem", &certificate.pem()),
@@ -69,7 +78,7 @@ async fn serve(folder: &Folder, authority: &Authority, clients: Option<&Authorit
         client_authority: clients.map(|clients| folder.write("clients.pem", &clients.pem())),
     };
     let endpoints = saying(|cx, _| async move { Ok(line(&format!("{:?}", cx.peer().unwrap().certificates))) });
-    Running::start(Server::new().service(&endpoints).tls(tls)).await
+    Running::start(Server::new().config(config).service(&endpoints).tls(tls)).await
 }
 
 /// A client for each transport.
@@ -87,19 +96,26 @@ async fn say(client: &ChatClient) -> Result<String, Error> {
 
 #[tokio::test]
 async fn both_transports_by_tls() {
-    let (folder, authority) = (Folder::new("both"), Authority::new());
-    let server = serve(&folder, &authority, None).await;
-    for client in clients(&server, &ClientTls::new(authority.pem())) {
-        assert_eq!(say(&client).await.unwrap(), "[]");
-        let mut numbers = client.count(&Context::background(), CountRequest { to: 2 }).await.unwrap();
-        assert_eq!(calls::all(&mut numbers).await.unwrap(), ["1", "2"]);
+    let per_core = ServerConfig {
+        runtime: RuntimeKind::ThreadPerCore,
+        cores: CoresConfig { threads: 2.try_into().ok(), ..CoresConfig::default() },
+        ..ServerConfig::default()
+    };
+    for config in [ServerConfig::default(), per_core] {
+        let (folder, authority) = (Folder::new("both"), Authority::new());
+        let server = serve_on(config, &folder, &authority, None).await;
+        for client in clients(&server, &ClientTls::new(authority.pem())) {
+            assert_eq!(say(&client).await.unwrap(), "[]");
+            let mut numbers = client.count(&Context::background(), CountRequest { to: 2 }).await.unwrap();
+            assert_eq!(calls::all(&mut numbers).await.unwrap(), ["1", "2"]);
+        }
+        // Without TLS nothing is answered.
+        for url in [server.grpc_url(), server.http_url()] {
+            let client = ChatClient::new(&Channel::new(&url).unwrap());
+            assert_eq!(say(&client).await.unwrap_err().code(), Code::Unavailable, "{url}");
+        }
+        soon(server.stopped()).await.unwrap();
     }
-    // Without TLS nothing is answered.
-    for url in [server.grpc_url(), server.http_url()] {
-        let client = ChatClient::new(&Channel::new(&url).unwrap());
-        assert_eq!(say(&client).await.unwrap_err().code(), Code::Unavailable, "{url}");
-    }
-    soon(server.stopped()).await.unwrap();
 }
 
 #[tokio::test]

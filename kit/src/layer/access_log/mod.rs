@@ -26,3 +26,4 @@ mod service;
 
 pub use layer::AccessLogLayer;
 pub use service::AccessLog;
+pub(crate) use service::Call;

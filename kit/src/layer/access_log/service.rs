@@ -30,7 +30,7 @@ where
     }
 
     fn call(&mut self, request: Request<Req>) -> Self::Future {
-        let call = Call::start(request.context());
+        let call = Call::new(request.context().clone(), Instant::now());
         Tracked::new(current::scope_of(Ids::from(&call.context), || self.inner.call(request)), call)
     }
 }
@@ -44,8 +44,18 @@ pub struct Call {
 
 impl Call {
     #[inline]
-    fn start(context: &Context) -> Self {
-        Self { context: context.clone(), start: Instant::now() }
+    pub(crate) fn new(context: Context, start: Instant) -> Self {
+        Self { context, start }
+    }
+
+    /// The call is over.
+    #[inline]
+    pub(crate) fn ended(&self, outcome: Outcome<'_>) {
+        match outcome {
+            Outcome::Answered => self.log(None),
+            Outcome::Failed(error) => self.log(Some(error)),
+            Outcome::Dropped => self.log(Some(&Error::cancelled("the caller went away"))),
+        }
     }
 
     #[inline]
@@ -62,6 +72,7 @@ impl Call {
         }
     }
 
+    #[cold]
     fn write(&self, error: Option<&Error>) {
         let call = self;
         // The values are written inside the macros: nothing is measured or formatted for a line that a filter keeps out.
@@ -113,10 +124,6 @@ impl Track for Call {
 
     #[inline]
     fn end(self, outcome: Outcome<'_>) {
-        match outcome {
-            Outcome::Answered => self.log(None),
-            Outcome::Failed(error) => self.log(Some(error)),
-            Outcome::Dropped => self.log(Some(&Error::cancelled("the caller went away"))),
-        }
+        self.ended(outcome);
     }
 }

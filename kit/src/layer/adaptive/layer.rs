@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AdaptiveLayer {
     adaptive: Option<Adaptive>,
-    enter: Option<Enter>,
+    pub(crate) enter: Option<Enter>,
 }
 
 impl AdaptiveLayer {

@@ -83,7 +83,7 @@ impl Middleware for Auth {
 
 /// The way into one method.
 #[derive(Clone, Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     auth: Auth,
     public: bool,
     figures: Arc<Figures>,
@@ -91,7 +91,7 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Who calls; `None` for nobody in particular, where that is enough.
-    pub(super) async fn identify(&self, cx: &Context) -> Result<Option<Identity>, Error> {
+    pub(crate) async fn identify(&self, cx: &Context) -> Result<Option<Identity>, Error> {
         match self.auth.0.authenticator.authenticate(cx).await {
             Ok(identity) => Ok(Some(identity)),
             Err(_) if self.public => Ok(None),

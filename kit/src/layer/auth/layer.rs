@@ -8,7 +8,7 @@ use crate::{LayerInfo, Method};
 /// Puts the question who calls before the calls of a method.
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
-    gate: Option<Arc<Gate>>,
+    pub(crate) gate: Option<Arc<Gate>>,
 }
 
 impl AuthLayer {

@@ -72,6 +72,7 @@ pub use config::AuthConfig;
 pub use failure::Failure;
 pub use figures::AuthFigures;
 pub use handle::Auth;
+pub(crate) use handle::Gate;
 pub use identity::Identity;
 pub use layer::AuthLayer;
 pub use service::{AuthService, ResponseFuture};

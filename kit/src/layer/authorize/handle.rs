@@ -109,7 +109,7 @@ impl Middleware for Authorize {
 
 /// Judges the calls of one method.
 #[derive(Clone, Debug)]
-pub(super) struct Judge {
+pub(crate) struct Judge {
     authorize: Authorize,
     /// `None`: nobody may call it.
     rule: Option<MethodRule>,
@@ -117,7 +117,7 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    pub(super) fn allow(&self, cx: &Context) -> Result<(), Error> {
+    pub(crate) fn allow(&self, cx: &Context) -> Result<(), Error> {
         let identity = cx.extension::<Identity>();
         let allowed = self.by_settings(identity).and_then(|()| match &self.authorize.0.rule {
             Some(rule) => rule(cx, identity),

@@ -8,7 +8,7 @@ use crate::{LayerInfo, Method};
 /// Puts the question what a caller may do before the calls of a method.
 #[derive(Clone, Debug)]
 pub struct AuthorizeLayer {
-    judge: Option<Arc<Judge>>,
+    pub(crate) judge: Option<Arc<Judge>>,
 }
 
 impl AuthorizeLayer {

@@ -50,5 +50,6 @@ mod tests;
 
 pub use config::{AuthorizeConfig, DefaultRule, MethodRule};
 pub use handle::Authorize;
+pub(crate) use handle::Judge;
 pub use layer::AuthorizeLayer;
 pub use service::{AuthorizeService, ResponseFuture};

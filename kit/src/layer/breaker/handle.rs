@@ -191,14 +191,27 @@ impl Breaker {
         &self.0.machine
     }
 
-    #[inline]
     pub(super) fn now(&self) -> u64 {
-        u64::try_from(self.0.made.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.at(Instant::now())
+    }
+
+    /// Nanoseconds since it was made.
+    #[inline]
+    pub(super) fn at(&self, now: Instant) -> u64 {
+        let passed = now.saturating_duration_since(self.0.made);
+        passed.as_secs().saturating_mul(1_000_000_000).saturating_add(passed.subsec_nanos().into())
     }
 
     #[inline]
-    pub(super) fn admit(&self) -> Result<Ticket, Error> {
-        self.0.machine.admit(|| self.now()).map_err(|refusal| self.refuse(refusal))
+    pub(super) fn admit(&self, now: impl Fn() -> Instant) -> Result<Ticket, Error> {
+        self.0.machine.admit(|| self.at(now())).map_err(|refusal| self.refuse(refusal))
+    }
+
+    /// A call is over that says nothing.
+    #[cold]
+    pub(super) fn give_back(&self, ticket: Ticket) {
+        let end = End { verdict: Verdict::Ignored, slow: false, code: None };
+        self.0.machine.settle(ticket, end, || self.now());
     }
 
     #[cold]

@@ -7,7 +7,7 @@ use crate::LayerInfo;
 /// Puts a breaker around a service.
 #[derive(Clone, Debug)]
 pub struct BreakerLayer {
-    breaker: Option<Breaker>,
+    pub(crate) breaker: Option<Breaker>,
 }
 
 impl BreakerLayer {

@@ -7,7 +7,7 @@ use crate::{LayerInfo, Method};
 #[derive(Clone, Debug)]
 pub struct ConcurrencyLayer {
     concurrency: Option<Concurrency>,
-    enter: Option<Enter>,
+    pub(crate) enter: Option<Enter>,
 }
 
 impl ConcurrencyLayer {

@@ -34,7 +34,7 @@ pub(crate) struct Admission {
 pub(crate) struct Limiter(Arc<Shared>);
 
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     gate: Gate,
     limit: AtomicU32,
     ceilings: Classes<AtomicU32>,
@@ -169,14 +169,26 @@ impl Limiter {
         weak.upgrade().map(Self)
     }
 
+    /// Lets a call in if there is room and nobody waits.
+    #[inline]
+    pub(crate) fn admit(&self, class: Priority) -> Option<Permit<&Arc<Shared>>> {
+        let shared = &self.0;
+        let in_flight = shared.gate.enter(shared.ceiling(class))?;
+        Some(Permit { shared, in_flight })
+    }
+
     /// Lets a call in, lets it wait, or refuses it. `deadline` is the call's own.
     #[inline]
     pub(crate) fn enter(&self, class: Priority, deadline: Option<Instant>) -> Entry {
-        let shared = &self.0;
-        match shared.gate.enter(shared.ceiling(class)) {
-            Some(in_flight) => Entry::Admitted(Permit { shared: Arc::clone(shared), in_flight }),
-            None => Shared::enter_slowly(shared, class, deadline),
+        match self.admit(class) {
+            Some(permit) => Entry::Admitted(permit.give(Arc::clone(&self.0))),
+            None => Shared::enter_slowly(&self.0, class, deadline),
         }
+    }
+
+    /// A permit of this limiter, for as long as a call has the limiter at hand.
+    pub(crate) fn lend(&self, permit: Permit) -> Permit<&Arc<Shared>> {
+        permit.give(&self.0)
     }
 }
 
@@ -274,23 +286,55 @@ impl Shared {
 
 /// The right to run. Given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    shared: Arc<Shared>,
+pub(crate) struct Permit<H: Handle = Arc<Shared>> {
+    shared: H,
+    /// 0 for one that was given to another holder.
     in_flight: u32,
 }
 
-impl Permit {
+/// A limiter's own handle, or one that is borrowed.
+pub(crate) trait Handle {
+    fn shared(&self) -> &Arc<Shared>;
+}
+
+impl Handle for Arc<Shared> {
+    fn shared(&self) -> &Arc<Shared> {
+        self
+    }
+}
+
+impl Handle for &Arc<Shared> {
+    fn shared(&self) -> &Arc<Shared> {
+        self
+    }
+}
+
+impl<H: Handle> Permit<H> {
     /// How many calls ran when this one began, itself among them.
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight
     }
+
+    /// The same with another handle of the same limiter.
+    #[inline]
+    fn give<K: Handle>(mut self, shared: K) -> Permit<K> {
+        Permit { shared, in_flight: std::mem::take(&mut self.in_flight) }
+    }
 }
 
-impl Drop for Permit {
+impl Permit<&Arc<Shared>> {
+    /// For a call that outlives the borrowed handle.
+    pub(crate) fn keep(self) -> Permit {
+        let shared = Arc::clone(self.shared);
+        self.give(shared)
+    }
+}
+
+impl<H: Handle> Drop for Permit<H> {
     #[inline]
     fn drop(&mut self) {
-        if self.shared.gate.leave() {
-            Shared::hand_on(&self.shared);
+        if self.in_flight > 0 && self.shared.shared().gate.leave() {
+            Shared::hand_on(self.shared.shared());
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::{
-    limiter::{Entry, Limiter, Permit},
+    limiter::{Entry, Handle, Limiter, Permit, Shared},
     priority::MethodClass,
     wait::Wait,
 };
@@ -61,11 +61,28 @@ impl Enter {
         Self { limiter: limiter.clone(), class: limiter.class(method), watch: watch.map(Watching) }
     }
 
+    /// A place for a call, if there is one at once.
     #[inline]
-    fn call(&self, permit: Permit, cx: &Context) -> Call {
+    pub(crate) fn admit(&self, cx: &Context, now: Instant) -> Option<Call<&Arc<Shared>>> {
+        let permit = self.limiter.admit(self.class.of(cx))?;
+        Some(self.call(permit, cx, || now))
+    }
+
+    /// A place for a call that did not get one at once. Dropping the future gives the place in the queue up.
+    pub(crate) async fn wait(&self, cx: &Context) -> Result<Call<&Arc<Shared>>, Error> {
+        let permit = match self.limiter.enter(self.class.of(cx), cx.deadline()) {
+            Entry::Admitted(permit) => permit,
+            Entry::Waiting(wait) => wait.await?,
+            Entry::Refused(error) => return Err(error),
+        };
+        Ok(self.call(self.limiter.lend(permit), cx, Instant::now))
+    }
+
+    #[inline]
+    fn call<H: Handle>(&self, permit: Permit<H>, cx: &Context, now: impl FnOnce() -> Instant) -> Call<H> {
         let watched = self.watch.as_ref().map(|watching| Watched {
             watching: watching.clone(),
-            start: Instant::now(),
+            start: now(),
             deadline: cx.deadline(),
             excuses: cx.deadline_excuses(),
         });
@@ -100,7 +117,7 @@ where
         let cx = request.context();
         match enter.limiter.enter(enter.class.of(cx), cx.deadline()) {
             Entry::Admitted(permit) => {
-                let call = enter.call(permit, cx);
+                let call = enter.call(permit, cx, Instant::now);
                 ResponseFuture::running(Tracked::new(self.inner.call(request), call))
             }
             Entry::Refused(error) => ResponseFuture::running(Tracked::refused(error)),
@@ -171,7 +188,7 @@ where
                     let Some((mut service, request, enter)) = waiting.held.take() else {
                         return Poll::Ready(Err(Error::internal("polled after it was done")));
                     };
-                    let call = enter.call(permit, request.context());
+                    let call = enter.call(permit, request.context(), Instant::now);
                     Tracked::new(service.call(request), call)
                 }
             };
@@ -182,9 +199,9 @@ where
 
 /// A call that runs.
 #[derive(Debug)]
-struct Call {
+pub(crate) struct Call<H: Handle = Arc<Shared>> {
     // Dropped with the call: at the end of its answer.
-    permit: Permit,
+    permit: Permit<H>,
     /// Who is to be told how it went; `None` when nobody is or all is told.
     watched: Option<Watched>,
 }
@@ -198,11 +215,26 @@ struct Watched {
     excuses: bool,
 }
 
-impl Call {
+impl Call<&Arc<Shared>> {
+    /// For a call that outlives the borrowed handle.
+    pub(crate) fn keep(self) -> Call {
+        Call { permit: self.permit.keep(), watched: self.watched }
+    }
+}
+
+impl<H: Handle> Call<H> {
+    /// Tells how the call went, once: with its end the place is given back.
     #[inline]
-    fn tell(&mut self, outcome: Outcome<'_>) {
-        let Some(Watched { watching, start, deadline, excuses }) = self.watched.take() else { return };
-        let (watch, now, in_flight) = (&watching.0, Instant::now(), self.permit.in_flight());
+    pub(crate) fn tell(&mut self, outcome: Outcome<'_>, now: impl FnOnce() -> Instant) {
+        if let Some(watched) = self.watched.take() {
+            self.told(watched, outcome, now());
+        }
+    }
+
+    #[inline(never)]
+    fn told(&self, watched: Watched, outcome: Outcome<'_>, now: Instant) {
+        let Watched { watching, start, deadline, excuses } = watched;
+        let (watch, in_flight) = (&watching.0, self.permit.in_flight());
         let missed = match outcome {
             Outcome::Dropped => true,
             Outcome::Failed(error) => error.code() == Code::DeadlineExceeded && !error.is_refusal(),
@@ -222,11 +254,11 @@ impl Call {
 impl Track for Call {
     fn streaming(&mut self) {
         // How long a stream goes on is a matter of what is asked for, not of load.
-        self.tell(Outcome::Answered);
+        self.tell(Outcome::Answered, Instant::now);
     }
 
     #[inline]
     fn end(mut self, outcome: Outcome<'_>) {
-        self.tell(outcome);
+        self.tell(outcome, Instant::now);
     }
 }

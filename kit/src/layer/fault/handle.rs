@@ -9,6 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use tower::Layer as _;
 
 use super::{
@@ -146,7 +147,7 @@ impl Drop for Place {
 
 /// The faults of one method.
 #[derive(Clone, Debug)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     pub(super) fault: Fault,
     method: Method,
     figures: Arc<Figures>,
@@ -158,7 +159,7 @@ impl Faults {
     }
 
     /// Whether there can be any.
-    pub(super) fn on(&self) -> bool {
+    pub(crate) fn on(&self) -> bool {
         self.fault.0.on.load(Relaxed)
     }
 
@@ -182,6 +183,16 @@ impl Faults {
             self.figures.aborted();
         }
         Ok((plan, place))
+    }
+
+    /// Lets a call through as late as it is to be, or fails it.
+    pub(crate) async fn pass(&self, cx: &Context) -> Result<(), Error> {
+        let (plan, place) = self.plan(cx)?;
+        if let Some(delay) = plan.delay {
+            sleep(delay).await;
+        }
+        drop(place);
+        plan.abort.map_or(Ok(()), Err)
     }
 
     pub(super) fn settings(&self) -> Value {

@@ -8,7 +8,7 @@ use crate::{LayerInfo, Method};
 /// Makes faults in the calls of a method.
 #[derive(Clone, Debug)]
 pub struct FaultLayer {
-    faults: Option<Arc<Faults>>,
+    pub(crate) faults: Option<Arc<Faults>>,
 }
 
 impl FaultLayer {

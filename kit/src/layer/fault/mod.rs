@@ -53,5 +53,6 @@ pub use crate::trust::Network;
 pub use config::{AbortConfig, DelayConfig, FaultConfig, MethodFaults};
 pub use figures::FaultFigures;
 pub use handle::Fault;
+pub(crate) use handle::Faults;
 pub use layer::FaultLayer;
 pub use service::{FaultService, ResponseFuture};

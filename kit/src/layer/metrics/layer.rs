@@ -12,7 +12,7 @@ use crate::{
 /// Counts the calls of one method.
 #[derive(Clone, Debug)]
 pub struct MetricsLayer {
-    series: Option<Arc<MethodSeries>>,
+    pub(crate) series: Option<Arc<MethodSeries>>,
     transport: Option<Transport>,
 }
 

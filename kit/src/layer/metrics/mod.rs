@@ -27,3 +27,4 @@ mod service;
 
 pub use layer::{CallMetrics, MetricsLayer};
 pub use service::MeteredCall;
+pub(crate) use service::{Call, began, counted, ended};

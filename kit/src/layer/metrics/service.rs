@@ -1,6 +1,7 @@
 use std::{
     sync::Arc,
     task::{Context as TaskContext, Poll},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -46,14 +47,9 @@ where
     fn call(&mut self, request: Request<Req>) -> Self::Future {
         let Some(series) = &self.series else { return Tracked::new(self.inner.call(request), None) };
         let transport = self.transport.unwrap_or_else(|| request.context().transport());
-        let call = Call::start(series, transport);
-        let request = if Req::IS_STREAM {
-            let sizes = RequestSizes(Arc::clone(series), transport);
-            request.map(|payload| payload.map_stream(sizes))
-        } else {
-            series.request_size(transport, request.message().encoded_len());
-            request
-        };
+        let call = Call::new(series, transport, Instant::now());
+        began(series, transport, request.message());
+        let request = if Req::IS_STREAM { counted(series, transport, request) } else { request };
         Tracked::new(self.inner.call(request), call)
     }
 }
@@ -67,11 +63,41 @@ pub struct Call {
 }
 
 impl Call {
+    /// One that began at `start`.
     #[inline]
-    fn start(series: &Arc<MethodSeries>, transport: Transport) -> Self {
-        series.started(transport);
-        Self { series: Arc::clone(series), transport, start: Instant::now() }
+    pub(crate) fn new(series: &Arc<MethodSeries>, transport: Transport, start: Instant) -> Self {
+        Self { series: Arc::clone(series), transport, start }
     }
+}
+
+/// Counts the beginning of a call, and the message that is asked with.
+#[inline]
+pub(crate) fn began<Req: Payload>(series: &MethodSeries, transport: Transport, request: &Req) {
+    series.started(transport);
+    if !Req::IS_STREAM {
+        series.request_size(transport, request.encoded_len());
+    }
+}
+
+/// A stream of requests whose messages are counted.
+pub(crate) fn counted<Req: Payload>(
+    series: &Arc<MethodSeries>,
+    transport: Transport,
+    request: Request<Req>,
+) -> Request<Req> {
+    let sizes = RequestSizes(Arc::clone(series), transport);
+    request.map(|payload| payload.map_stream(sizes))
+}
+
+/// Counts the end of a call.
+#[inline]
+pub(crate) fn ended(series: &MethodSeries, transport: Transport, outcome: Outcome<'_>, took: Duration) {
+    let (code, class) = match outcome {
+        Outcome::Answered => (Code::Ok, None),
+        Outcome::Failed(error) => (error.code(), Some(error.class())),
+        Outcome::Dropped => (Code::Cancelled, Some(Class::Cancelled)),
+    };
+    series.ended(transport, code, class, took);
 }
 
 impl Track for Call {
@@ -82,12 +108,7 @@ impl Track for Call {
 
     #[inline]
     fn end(self, outcome: Outcome<'_>) {
-        let (code, class) = match outcome {
-            Outcome::Answered => (Code::Ok, None),
-            Outcome::Failed(error) => (error.code(), Some(error.class())),
-            Outcome::Dropped => (Code::Cancelled, Some(Class::Cancelled)),
-        };
-        self.series.ended(self.transport, code, class, self.start.elapsed());
+        ended(&self.series, self.transport, outcome, self.start.elapsed());
     }
 }
 

@@ -16,7 +16,7 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const SECOND: u64 = 1_000_000_000;
 
 /// What an answer carries. In a box, because most carry nothing, and what calls carry around should be small.
-pub(super) type Headers = Option<Box<Metadata>>;
+pub(crate) type Headers = Option<Box<Metadata>>;
 
 /// The headers after a decision.
 pub(super) fn of(rate: Rate, verdict: Verdict) -> Metadata {

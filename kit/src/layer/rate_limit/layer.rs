@@ -6,7 +6,7 @@ use crate::{Endpoint, LayerInfo, Middleware, Payload};
 /// Puts a limit around a service.
 #[derive(Clone, Debug)]
 pub struct RateLimitLayer {
-    limit: Option<RateLimit>,
+    pub(crate) limit: Option<RateLimit>,
     headers: bool,
 }
 

@@ -73,7 +73,7 @@ pub(super) struct Inner {
 }
 
 /// What was decided, or who decides it.
-pub(super) enum Admission {
+pub(crate) enum Admission {
     /// With the headers that the answer carries.
     Admitted(Headers),
     Refused(Error),
@@ -81,7 +81,7 @@ pub(super) enum Admission {
 }
 
 /// The decision of a shared limit.
-pub(super) type Deciding = Pin<Box<dyn Future<Output = Result<Headers, Error>> + Send>>;
+pub(crate) type Deciding = Pin<Box<dyn Future<Output = Result<Headers, Error>> + Send>>;
 
 impl RateLimit {
     /// A limit of its own: for one method, or for all that are given a clone.
@@ -160,7 +160,7 @@ impl RateLimit {
     /// # Errors
     /// `RESOURCE_EXHAUSTED` with the reason `RATE_LIMITED` and the time until the next free slot as retry delay.
     pub async fn admit(&self, cx: &Context) -> Result<(), Error> {
-        match self.decide(cx, true) {
+        match self.decide(cx, true, Instant::now()) {
             Admission::Admitted(_) => Ok(()),
             Admission::Refused(error) => Err(error),
             Admission::Asking(deciding) => deciding.await.map(drop),
@@ -238,21 +238,22 @@ impl RateLimit {
 
     /// Decides about a call. With `headers` as the settings want them, without there are none.
     #[inline]
-    pub(super) fn decide(&self, cx: &Context, headers: bool) -> Admission {
+    pub(crate) fn decide(&self, cx: &Context, headers: bool, now: Instant) -> Admission {
         let inner = &*self.0;
         let flags = inner.flags.load(Ordering::Relaxed);
         if flags & PLAIN == 0 {
-            return self.decide_by_policy(cx, headers);
+            return self.decide_by_policy(cx, headers, inner.at(now));
         }
         let rate = inner.rate();
-        let verdict = inner.cell.take(rate, inner.now());
+        let verdict = inner.cell.take(rate, inner.at(now));
         if verdict.wait > 0 {
             return Admission::Refused(inner.refusal(rate, verdict, headers));
         }
         Admission::Admitted((headers && flags & ANSWERS != 0).then(|| Box::new(headers::of(rate, verdict))))
     }
 
-    fn decide_by_policy(&self, cx: &Context, headers: bool) -> Admission {
+    #[inline(never)]
+    fn decide_by_policy(&self, cx: &Context, headers: bool, now: u64) -> Admission {
         let inner = &*self.0;
         let policy = inner.policy.load();
         let (hash, name) = policy.selector.read(cx, |key| {
@@ -264,7 +265,7 @@ impl RateLimit {
             return Admission::Asking(Box::pin(async move { this.0.ask(store, name, hash, headers).await }));
         }
         let rate = inner.rate();
-        match inner.conclude(rate, inner.take(&policy.keys, hash, rate), headers) {
+        match inner.conclude(rate, inner.take(&policy.keys, hash, rate, now), headers) {
             Ok(headers) => Admission::Admitted(headers),
             Err(error) => Admission::Refused(error),
         }
@@ -279,13 +280,17 @@ impl Inner {
 
     #[inline]
     fn now(&self) -> u64 {
-        let elapsed = self.start.elapsed();
+        self.at(Instant::now())
+    }
+
+    #[inline]
+    fn at(&self, now: Instant) -> u64 {
+        let elapsed = now.saturating_duration_since(self.start);
         elapsed.as_secs().saturating_mul(1_000_000_000).saturating_add(elapsed.subsec_nanos().into())
     }
 
     /// Decides in this process.
-    fn take(&self, keys: &Keys, hash: Option<u64>, rate: Rate) -> Verdict {
-        let now = self.now();
+    fn take(&self, keys: &Keys, hash: Option<u64>, rate: Rate, now: u64) -> Verdict {
         match hash.map(|hash| keys.take(hash, rate, now)) {
             Some(Some(verdict)) => verdict,
             Some(None) => {
@@ -310,7 +315,7 @@ impl Inner {
             None => {
                 self.figures.shared_fallbacks.count();
                 match store.config().when_away {
-                    WhenAway::Local => self.take(&self.policy.load().keys, hash, rate),
+                    WhenAway::Local => self.take(&self.policy.load().keys, hash, rate, self.now()),
                     WhenAway::Open => return Ok(None),
                 }
             }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower::Service;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     headers::Headers,
     limit::{Admission, Deciding},
 };
-use crate::{Error, Metadata, Request, Response};
+use crate::{Error, Request, Response};
 
 /// Admits calls as a limit allows: see the [module](super).
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ where
 
     fn call(&mut self, request: Request<Req>) -> Self::Future {
         let admission = match &self.limit {
-            Some(limit) => limit.decide(request.context(), self.headers),
+            Some(limit) => limit.decide(request.context(), self.headers, Instant::now()),
             None => Admission::Admitted(None),
         };
         ResponseFuture {
@@ -109,23 +110,26 @@ where
                 }
                 Projected::Running { inner, headers } => {
                     let result = ready!(inner.poll(cx));
-                    return Poll::Ready(match headers.take() {
-                        Some(headers) => with_headers(result.map_err(Into::into), *headers),
-                        None => result.map_err(Into::into),
-                    });
+                    return Poll::Ready(with_headers(result.map_err(Into::into), headers.take()));
                 }
             }
         }
     }
 }
 
-fn with_headers<Res>(result: Result<Response<Res>, Error>, headers: Metadata) -> Result<Response<Res>, Error> {
+/// The answer, or the error, with the headers of the limit if there are any.
+#[inline]
+pub(crate) fn with_headers<Res>(
+    result: Result<Response<Res>, Error>,
+    headers: Headers,
+) -> Result<Response<Res>, Error> {
+    let Some(headers) = headers else { return result };
     match result {
         Ok(mut response) => {
-            response.metadata_mut().extend(headers);
+            response.metadata_mut().extend(*headers);
             Ok(response)
         }
-        Err(error) => Err(error.with_metadata(headers)),
+        Err(error) => Err(error.with_metadata(*headers)),
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn install() {
 }
 
 /// Runs a function; a panic becomes an error and is logged.
-pub(super) fn catch<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
+pub(crate) fn catch<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
     catch_in(&"a handler", function)
 }
 

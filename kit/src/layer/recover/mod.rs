@@ -25,6 +25,7 @@ mod hook;
 mod layer;
 mod service;
 
-pub(crate) use hook::{catch_in, install};
+pub(crate) use hook::{catch, catch_in, install};
 pub use layer::RecoverLayer;
+pub(crate) use service::recovered;
 pub use service::{Recover, ResponseFuture};

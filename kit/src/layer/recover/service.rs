@@ -76,13 +76,18 @@ where
         };
         Poll::Ready(match catch(|| inner.poll(cx)) {
             Ok(poll) => match ready!(poll) {
-                Ok(response) if Res::IS_STREAM => Ok(response.map(|payload| payload.map_stream(RecoverStream))),
+                Ok(response) if Res::IS_STREAM => Ok(recovered(response)),
                 Ok(response) => Ok(response),
                 Err(error) => Err(error.into()),
             },
             Err(error) => Err(error),
         })
     }
+}
+
+/// A stream of answers whose panics are recovered.
+pub(crate) fn recovered<Res: Payload>(response: Response<Res>) -> Response<Res> {
+    response.map(|payload| payload.map_stream(RecoverStream))
 }
 
 struct RecoverStream;

@@ -23,6 +23,12 @@ impl ReportLayer {
         Self { reports: None }
     }
 
+    /// What the calls of one method share.
+    pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
+        let reports = self.reports.as_ref()?;
+        Some(Arc::new(Shared { reports: reports.clone(), limit: Limit::new(reports.per_minute()) }))
+    }
+
     /// What it tells of itself: see [`Endpoint::wrap`](crate::Endpoint::wrap). `None` for one that reports nothing.
     pub fn info(&self) -> Option<LayerInfo> {
         let reports = self.reports.clone()?;
@@ -35,10 +41,6 @@ impl<S> Layer<S> for ReportLayer {
     type Service = Report<S>;
 
     fn layer(&self, inner: S) -> Report<S> {
-        let shared = self
-            .reports
-            .as_ref()
-            .map(|reports| Arc::new(Shared { reports: reports.clone(), limit: Limit::new(reports.per_minute()) }));
-        Report { inner, shared }
+        Report { inner, shared: self.shared() }
     }
 }

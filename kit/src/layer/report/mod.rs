@@ -41,3 +41,4 @@ mod service;
 
 pub use layer::ReportLayer;
 pub use service::Report;
+pub(crate) use service::{Call, Shared};

@@ -33,7 +33,7 @@ impl<S: fmt::Debug> fmt::Debug for Report<S> {
 }
 
 /// What the calls of one method share.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     pub(super) reports: ErrorReports,
     pub(super) limit: Limit,
 }
@@ -57,15 +57,7 @@ where
         let Some(shared) = &self.shared else {
             return Tracked::new(Capturing::new(false, self.inner.call(request)), None);
         };
-        let mut call = Call {
-            // A storm of errors costs no copies and no stacks.
-            open: shared.limit.is_open(),
-            shared: Arc::clone(shared),
-            context: request.context().clone(),
-            received: Kept::Nothing,
-            sent: None,
-        };
-        let request = call.keep(request);
+        let (call, request) = Call::start(shared, request);
         let inner = capturing(call.open, || self.inner.call(request));
         Tracked::new(Capturing::new(call.open, inner), call)
     }
@@ -96,6 +88,25 @@ struct Seen {
 }
 
 impl Call {
+    /// Keeps what has to be known should the call fail.
+    pub(crate) fn start<Req: Payload>(shared: &Arc<Shared>, request: Request<Req>) -> (Self, Request<Req>) {
+        let mut call = Self {
+            // A storm of errors costs no copies and no stacks.
+            open: shared.limit.is_open(),
+            shared: Arc::clone(shared),
+            context: request.context().clone(),
+            received: Kept::Nothing,
+            sent: None,
+        };
+        let request = call.keep(request);
+        (call, request)
+    }
+
+    /// Whether errors of the call are to know their stacks.
+    pub(crate) fn wants_stacks(&self) -> bool {
+        self.open
+    }
+
     fn keep<Req: Payload>(&mut self, request: Request<Req>) -> Request<Req> {
         let limit = self.shared.reports.max_body();
         if !self.open {

@@ -6,7 +6,7 @@ use crate::LayerInfo;
 /// Puts a deadline around a service.
 #[derive(Clone, Debug)]
 pub struct TimeoutLayer {
-    limits: TimeoutLimits,
+    pub(crate) limits: TimeoutLimits,
     side: Side,
 }
 

@@ -43,4 +43,5 @@ pub use config::TimeoutConfig;
 pub(in crate::layer) use config::{read as read_limit, write as write_limit};
 pub use layer::TimeoutLayer;
 pub use limits::TimeoutLimits;
+pub(crate) use service::{Deadline, Side, answering, listening};
 pub use service::{ResponseFuture, Timeout};

@@ -22,14 +22,14 @@ pub struct Timeout<S> {
 
 /// Where the layer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Server,
     Client,
 }
 
 /// The deadline of one call.
 #[derive(Clone, Copy, Debug)]
-struct Deadline {
+pub(crate) struct Deadline {
     at: Option<Instant>,
     /// Whether nobody is to blame when it passes: we serve, and the caller gave far less than we take.
     excuses: bool,
@@ -55,13 +55,27 @@ impl Deadline {
         Self { at, excuses, short: excuses || (is_theirs && side == Side::Client && cx.deadline_excuses()) }
     }
 
-    fn exceeded(self) -> Error {
+    /// When it passes.
+    pub(crate) fn at(self) -> Option<Instant> {
+        self.at
+    }
+
+    /// The error of a call that was not started.
+    #[cold]
+    fn late(self) -> Error {
+        self.exceeded().with_log("the deadline had passed before the call was started")
+    }
+
+    /// The error of a call that was not answered in time.
+    #[cold]
+    pub(crate) fn exceeded(self) -> Error {
         let error = Error::deadline_exceeded("the deadline of the call passed before it was answered");
         error.of_class(self.excuses.then_some(Class::Cancelled))
     }
 
     /// Says whose failure an error from inside is. A call further inside may have judged by the deadline that it had from us.
-    fn judge(self, error: Error) -> Error {
+    #[cold]
+    pub(crate) fn judge(self, error: Error) -> Error {
         if error.code() != Code::DeadlineExceeded || error.class() == Class::Rejected {
             return error;
         }
@@ -86,21 +100,54 @@ where
     }
 
     fn call(&mut self, mut request: Request<Req>) -> Self::Future {
-        let now = Instant::now();
-        let ours = self.limits.total().and_then(|limit| now.checked_add(limit));
-        let deadline = Deadline::of(request.context(), now, ours, self.side);
-        if deadline.at.is_some_and(|at| at <= now) {
-            return ResponseFuture { state: State::Expired { deadline } };
-        }
-        let cx = request.context_mut();
-        cx.set_deadline(deadline.at);
-        cx.excuse_deadline(deadline.short);
+        let deadline = match self.limits.begin(request.context_mut(), Instant::now(), self.side) {
+            Ok(deadline) => deadline,
+            Err(error) => return ResponseFuture { state: State::Expired { error: Some(error) } },
+        };
         let idle = if Req::IS_STREAM || Res::IS_STREAM { self.limits.idle() } else { None };
-        if let Some(limit) = idle {
-            request = request.map(|messages| messages.map_stream(Idle { limit, failed: silent }));
+        if Req::IS_STREAM {
+            request = listening(request, idle);
         }
         ResponseFuture { state: State::Running { inner: self.inner.call(request), sleep: None, deadline, idle } }
     }
+}
+
+impl TimeoutLimits {
+    /// Gives a call its deadline; the error of one that comes too late.
+    #[inline]
+    pub(crate) fn begin(&self, cx: &mut Context, now: Instant, side: Side) -> Result<Deadline, Error> {
+        let ours = self.total().and_then(|limit| now.checked_add(limit));
+        let deadline = Deadline::of(cx, now, ours, side);
+        if deadline.at.is_some_and(|at| at <= now) {
+            return Err(deadline.late());
+        }
+        cx.set_deadline(deadline.at);
+        cx.excuse_deadline(deadline.short);
+        Ok(deadline)
+    }
+}
+
+/// A stream of requests that ends when its next message does not come.
+pub(crate) fn listening<Req: Payload>(request: Request<Req>, idle: Option<Duration>) -> Request<Req> {
+    match idle {
+        Some(limit) => request.map(|messages| messages.map_stream(Idle { limit, failed: silent })),
+        None => request,
+    }
+}
+
+/// A stream of answers that ends at the deadline, or when its next message does not come.
+pub(crate) fn answering<Res: Payload>(
+    response: Response<Res>,
+    deadline: Deadline,
+    idle: Option<Duration>,
+) -> Response<Res> {
+    response.map(|answers| {
+        let answers = match idle {
+            Some(limit) => answers.map_stream(Idle { limit, failed: stuck }),
+            None => answers,
+        };
+        answers.map_stream(deadline)
+    })
 }
 
 pin_project! {
@@ -117,7 +164,7 @@ pin_project! {
     #[derive(Debug)]
     enum State<F> {
         // The deadline had passed: the call was not started.
-        Expired { deadline: Deadline },
+        Expired { error: Option<Error> },
         // The timer is made for a call that has to wait: many are answered at once. It is large, so it has a place of its own.
         Running { #[pin] inner: F, sleep: Option<Pin<Box<Sleep>>>, deadline: Deadline, idle: Option<Duration> },
     }
@@ -134,21 +181,14 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let (inner, sleep, deadline, idle) = match self.project().state.project() {
             Projected::Running { inner, sleep, deadline, idle } => (inner, sleep, *deadline, *idle),
-            Projected::Expired { deadline } => {
-                let error = deadline.exceeded().with_log("the deadline had passed before the call was started");
-                return Poll::Ready(Err(error));
+            Projected::Expired { error } => {
+                return Poll::Ready(Err(error.take().unwrap_or_else(|| Error::internal("polled after it was done"))));
             }
         };
         // The answer first: one that is there at the deadline was in time.
         if let Poll::Ready(result) = inner.poll(cx) {
             return Poll::Ready(match result {
-                Ok(response) if Res::IS_STREAM => Ok(response.map(|answers| {
-                    let answers = match idle {
-                        Some(limit) => answers.map_stream(Idle { limit, failed: stuck }),
-                        None => answers,
-                    };
-                    answers.map_stream(deadline)
-                })),
+                Ok(response) if Res::IS_STREAM => Ok(answering(response, deadline, idle)),
                 Ok(response) => Ok(response),
                 Err(error) => Err(deadline.judge(error.into())),
             });

@@ -8,7 +8,7 @@ use crate::{Method, trace::Tracer};
 /// Opens a span for every call of one method.
 #[derive(Clone, Debug)]
 pub struct TraceLayer {
-    traced: Option<Arc<Traced>>,
+    pub(crate) traced: Option<Arc<Traced>>,
 }
 
 impl TraceLayer {

@@ -46,4 +46,5 @@ mod service;
 mod tests;
 
 pub use layer::TraceLayer;
+pub(crate) use service::{Call, Traced};
 pub use service::{ResponseFuture, Trace};

@@ -26,7 +26,7 @@ pub struct Trace<S> {
 
 /// What all spans of a method have in common, made once.
 #[derive(Debug)]
-pub(super) struct Traced {
+pub(crate) struct Traced {
     tracer: Tracer,
     serves: bool,
     name: Arc<str>,
@@ -43,6 +43,27 @@ impl Traced {
             service: (&*method.service).into(),
             method: (&*method.name).into(),
         }
+    }
+
+    /// Opens the span of a call. Of one that is not recorded the ids travel on and stand on the log lines, and nothing is to be told
+    /// when it ends.
+    #[inline]
+    pub(crate) fn begin(&self, cx: &mut Context) -> Option<Box<Call>> {
+        let span = self.open(cx)?;
+        if !span.is_recorded() {
+            cx.set_span(Some(span));
+            return None;
+        }
+        Some(self.record(span, cx))
+    }
+
+    #[cold]
+    fn record(&self, span: Span, cx: &mut Context) -> Box<Call> {
+        self.describe(&span, cx);
+        cx.set_span(Some(span.clone()));
+        let http = self.serves && cx.transport() == Transport::Http;
+        // In a box: calls that are not recorded, nearly all, carry no room for it.
+        Box::new(Call { ids: Ids::from(&*cx), span: OpenSpan::new(Some(span)), http, began: false })
     }
 
     fn open(&self, cx: &Context) -> Option<Span> {
@@ -79,20 +100,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<Req>) -> Self::Future {
-        let span = self.traced.as_ref().and_then(|traced| Some((traced, traced.open(request.context())?)));
-        let Some((traced, span)) = span else { return ResponseFuture::untraced(self.inner.call(request)) };
-        let cx = request.context_mut();
-        if !span.is_recorded() {
-            // Its ids travel on and stand on the log lines; nothing is to be told when it ends.
-            cx.set_span(Some(span));
-            return ResponseFuture::untraced(self.inner.call(request));
-        }
-        traced.describe(&span, cx);
-        cx.set_span(Some(span.clone()));
-        let http = traced.serves && cx.transport() == Transport::Http;
-        let call = Call { ids: Ids::from(&*cx), span: OpenSpan::new(Some(span)), http, began: false };
+        let call = self.traced.as_ref().and_then(|traced| traced.begin(request.context_mut()));
+        let Some(call) = call else { return ResponseFuture::untraced(self.inner.call(request)) };
         let inner = current::scope_of(call.ids.clone(), || self.inner.call(request));
-        ResponseFuture { state: State::Traced { inner: Tracked::new(inner, call) } }
+        ResponseFuture { state: State::Traced { inner: Tracked::new(inner, *call) } }
     }
 }
 
@@ -139,7 +150,7 @@ where
 
 /// A call whose span is open.
 #[derive(Debug)]
-struct Call {
+pub(crate) struct Call {
     span: OpenSpan,
     ids: Ids,
     http: bool,

@@ -6,7 +6,7 @@ use crate::LayerInfo;
 /// Checks the requests of a service. A service whose request has no rules passes through it at no cost.
 #[derive(Clone, Debug)]
 pub struct ValidationLayer {
-    validation: Option<Validation>,
+    pub(crate) validation: Option<Validation>,
 }
 
 impl ValidationLayer {

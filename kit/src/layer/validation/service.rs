@@ -33,18 +33,35 @@ where
     }
 
     fn call(&mut self, request: Request<Req>) -> Self::Future {
-        let request = match &self.validation {
-            Some(validation) if Req::IS_RULED && Req::IS_STREAM => {
-                let each = Each(validation.clone());
-                request.map(|payload| payload.map_stream(each))
-            }
-            Some(validation) if Req::IS_RULED => match validation.refusal(request.message()) {
-                Some(error) => return ResponseFuture { state: State::Refused { error: Some(error) } },
-                None => request,
+        let state = match &self.validation {
+            None => State::Running { inner: self.inner.call(request) },
+            Some(validation) => match validation.check(request) {
+                Ok(request) => State::Running { inner: self.inner.call(request) },
+                Err(error) => State::Refused { error: Some(error) },
             },
-            _ => request,
         };
-        ResponseFuture { state: State::Running { inner: self.inner.call(request) } }
+        ResponseFuture { state }
+    }
+}
+
+impl Validation {
+    /// The request, if it breaks no rules; one that is a stream with each of its messages checked as it comes.
+    #[inline]
+    pub(crate) fn check<Req: Payload>(&self, request: Request<Req>) -> Result<Request<Req>, Error> {
+        if !Req::IS_RULED {
+            return Ok(request);
+        }
+        if Req::IS_STREAM {
+            return Ok(request.map(|payload| payload.map_stream(Each(self.clone()))));
+        }
+        self.refuse(request.message())?;
+        Ok(request)
+    }
+
+    /// The error of a message that breaks rules.
+    #[inline]
+    pub(crate) fn refuse(&self, message: &impl Payload) -> Result<(), Error> {
+        self.refusal(message).map_or(Ok(()), Err)
     }
 }
 

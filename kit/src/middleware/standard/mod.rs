@@ -9,10 +9,9 @@ use crate::layer::trace::TraceLayer;
 use crate::{
     Endpoint, Error, LayerInfo, Payload, Request, Response, Transport,
     layer::{
-        access_log::AccessLogLayer,
         auth::{Auth, AuthLayer},
         authorize::{Authorize, AuthorizeLayer},
-        recover::RecoverLayer,
+        recover,
         report::ReportLayer,
     },
     telemetry::Telemetry,
@@ -23,6 +22,7 @@ mod config;
 mod live;
 mod methods;
 mod section;
+mod served;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -32,6 +32,7 @@ mod watch;
 use client::{ClientChain, ClientLayers};
 pub use config::{ClientStackConfig, ServerStackConfig};
 pub use methods::MethodSettings;
+use served::{Served, Watchers};
 use server::{ServerChain, ServerLayers};
 
 /// The chain that stands around every method of a service, or of a client, unless its author says otherwise.
@@ -68,8 +69,9 @@ use server::{ServerChain, ServerLayers};
 /// | fault | innermost: what it does on purpose looks like the service's own |
 ///
 /// Trace, metrics and report are there when [`StandardStack::watched_by`] gave them something to tell it to, the others when they
-/// are configured: see [`ServerStackConfig`] and [`ClientStackConfig`] for what is there by default. A layer that is not there only
-/// passes calls on, and the whole chain is one erasure of types.
+/// are configured: see [`ServerStackConfig`] and [`ClientStackConfig`] for what is there by default. A layer that is not there is one
+/// branch. The chain of a service is one service that asks the policies of its layers in that order, reads the clock when a call begins
+/// and when it ends, and allocates once a call; that of a client is a stack of Tower layers.
 ///
 /// What is put around endpoints later stands outside of what is there: `.with(&yours).with(&standard)` has yours inside, where
 /// the log sees its refusals.
@@ -192,41 +194,45 @@ impl StandardStack {
         Req: Payload,
         Res: Payload,
     {
+        let method = endpoint.method().clone();
         let mut infos = Vec::new();
-        let stack = ServiceBuilder::new();
         #[cfg(feature = "trace")]
-        let stack = {
+        let trace = {
             let tracer = self.telemetry.tracer();
             infos.extend(tracer.is_enabled().then(|| LayerInfo::new("trace", Value::Null)));
-            stack.layer(TraceLayer::server(tracer, endpoint.method()))
+            TraceLayer::server(tracer, &method).traced
         };
         #[cfg(feature = "metrics")]
-        let stack = {
+        let series = {
             let metrics = self.telemetry.metrics().map_or_else(MetricsLayer::none, |metrics| {
-                layers.handles.observe(metrics, endpoint.method(), Req::IS_RULED);
-                watch::access(self.auth.as_ref(), self.authorize.as_ref(), metrics, endpoint.method());
-                MetricsLayer::server(metrics, endpoint.method())
+                layers.handles.observe(metrics, &method, Req::IS_RULED);
+                watch::access(self.auth.as_ref(), self.authorize.as_ref(), metrics, &method);
+                MetricsLayer::server(metrics, &method)
             });
             infos.extend(metrics.info());
-            stack.layer(metrics)
+            metrics.series
         };
         let reports = self.telemetry.reports();
         let report = reports.map_or_else(ReportLayer::none, |reports| ReportLayer::new(reports.clone()));
         infos.push(LayerInfo::new("access_log", Value::Null));
         infos.extend(report.info());
         infos.push(LayerInfo::new("recover", Value::Null));
-        let method = endpoint.method();
-        let auth = self.auth.as_ref().map_or_else(AuthLayer::none, |auth| AuthLayer::new(auth, method));
+        recover::install();
+        let auth = self.auth.as_ref().map_or_else(AuthLayer::none, |auth| AuthLayer::new(auth, &method));
         let authorize = self
             .authorize
             .as_ref()
-            .map_or_else(AuthorizeLayer::none, |authorize| AuthorizeLayer::new(authorize, method));
+            .map_or_else(AuthorizeLayer::none, |authorize| AuthorizeLayer::new(authorize, &method));
         infos.extend(layers.infos([auth.info(), authorize.info()], Req::IS_RULED));
-        let stack = stack.layer(AccessLogLayer::new()).layer(report).layer(RecoverLayer::new());
-        let stack = stack.layer(layers.timeout).layer(layers.bbr).layer(auth).layer(authorize);
-        let stack = stack.layer(layers.rate_limit).layer(layers.concurrency).layer(layers.adaptive);
-        let stack = stack.layer(layers.validation).layer(layers.breaker).layer(layers.fault);
-        endpoint.wrap(infos, |inner| stack.service(inner))
+        let watchers = Watchers {
+            #[cfg(feature = "trace")]
+            trace,
+            #[cfg(feature = "metrics")]
+            series,
+            report: report.shared(),
+        };
+        let gates = layers.gates(auth, authorize);
+        endpoint.wrap_erased(infos, |inner| Served::new(watchers, gates, inner))
     }
 
     fn around_client<Req, Res>(

@@ -1,6 +1,6 @@
 //! The layers of a service's chain that are made from settings.
 
-use super::{ServerStackConfig, live::Live};
+use super::{ServerStackConfig, live::Live, served::Gates};
 use crate::{
     Error, LayerInfo, Method,
     layer::{
@@ -8,6 +8,8 @@ use crate::{
             Adaptive, AdaptiveLayer,
             bbr::{Bbr, BbrLayer},
         },
+        auth::AuthLayer,
+        authorize::AuthorizeLayer,
         breaker::{Breaker, BreakerLayer},
         concurrency::{Concurrency, ConcurrencyLayer},
         fault::{Fault, FaultLayer},
@@ -157,6 +159,21 @@ impl ServerChain {
 }
 
 impl ServerLayers {
+    /// What calls pass, with what finds out who calls.
+    pub(super) fn gates(self, auth: AuthLayer, authorize: AuthorizeLayer) -> Gates {
+        Gates {
+            timeout: self.timeout.limits,
+            bbr: self.bbr.guard,
+            auth: auth.gate,
+            authorize: authorize.judge,
+            rate_limit: self.rate_limit.limit,
+            limit: self.concurrency.enter.or(self.adaptive.enter),
+            validation: self.validation.validation,
+            breaker: self.breaker.breaker,
+            fault: self.fault.faults,
+        }
+    }
+
     /// From the outside in, with what finds out who calls; without the check of requests where there is nothing to check.
     pub(super) fn infos(
         &self,

@@ -6,14 +6,13 @@ use tokio::{
     sync::Notify,
     time::Instant,
 };
-use tower::util::BoxCloneSyncService;
 
 use super::*;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 fn here() -> App {
-    BoxCloneSyncService::new(axum::Router::new().route("/", get(async || "here")))
+    App::new(axum::Router::new().route("/", get(async || "here")))
 }
 
 /// The client's end of a connection that is served, and the stop of it.
@@ -90,7 +89,7 @@ async fn a_stop_counts_the_calls_of_connections_that_are_too_old() {
             std::future::pending::<()>().await;
         }
     };
-    let app: App = BoxCloneSyncService::new(axum::Router::new().route("/", get(hang)));
+    let app = App::new(axum::Router::new().route("/", get(hang)));
     let config = ServerConfig {
         max_connection_age: Some(Duration::from_secs(60)),
         drain_timeout: Duration::from_secs(10),

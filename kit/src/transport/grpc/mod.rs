@@ -19,22 +19,23 @@ use crate::{
     transport::{answer_headers, status},
 };
 
+mod arrive;
 mod broken;
 mod client;
+mod codec;
 mod server;
+mod unary;
 
 pub use client::GrpcChannel;
 pub use server::{GrpcConfig, GrpcService};
+#[cfg(feature = "server")]
+pub(crate) use unary::{Answer, UnaryCall, ok};
 
 use prost::Message as _;
 
 /// The status that tonic sends for an error.
 fn to_tonic(error: Error, request_id: &crate::RequestId) -> tonic::Status {
-    let simple = error.reason().is_none()
-        && error.field_violations().is_empty()
-        && error.retry_delay().is_none()
-        && error.details().is_empty();
-    let details = if simple { Vec::new() } else { status::to_status(&error).encode_to_vec() };
+    let details = if status::has_details(&error) { status::to_status(&error).encode_to_vec() } else { Vec::new() };
     let metadata = MetadataMap::from_headers(answer_headers(error.metadata().clone(), request_id));
     let code = tonic::Code::from_i32(error.code() as i32);
     tonic::Status::with_details_and_metadata(code, error.message(), details.into(), metadata)
@@ -49,6 +50,8 @@ fn from_tonic(mut received: tonic::Status) -> Error {
         Code::Cancelled if expired(&received) => Code::DeadlineExceeded,
         // The connection broke, or closed before the call was sent. tonic has no opinion about whose fault that is.
         Code::Unknown | Code::Cancelled if connection_lost(&received) => Code::Unavailable,
+        // The connection was about to end when the call was handed to it, which is no error of anybody's.
+        Code::Internal if never_sent(&received) => Code::Unavailable,
         code => code,
     };
     let local = std::error::Error::source(&received).is_some();
@@ -100,9 +103,11 @@ fn connection_lost(received: &tonic::Status) -> bool {
 }
 
 /// Whether the service surely has not seen the call: there was no connection, or the stream was refused, which HTTP/2 allows only
-/// before anything was done (RFC 9113, section 8.7).
+/// before anything was done, or the service had said that its connection ends before this stream (RFC 9113, sections 8.7 and 6.8).
 fn never_sent(received: &tonic::Status) -> bool {
-    let refused = |error: &h2::Error| error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    let too_late =
+        |error: &h2::Error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
+    let refused = |error: &h2::Error| error.reason() == Some(h2::Reason::REFUSED_STREAM) || too_late(error);
     causes(received).any(|error| error.is::<tonic::ConnectError>() || error.downcast_ref().is_some_and(refused))
 }
 

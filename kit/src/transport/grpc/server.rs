@@ -11,19 +11,24 @@ use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use tonic::{
     body::Body,
-    codec::CompressionEncoding,
+    codec::{Codec as _, CompressionEncoding, EncodeBody},
     metadata::MetadataMap,
     server::{Grpc, NamedService},
 };
-use tonic_prost::ProstCodec;
 use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
-use super::{broken::Broken, to_tonic, too_large};
+use super::{
+    arrive::arrive,
+    broken::Broken,
+    codec::ProstCodec,
+    to_tonic, too_large,
+    unary::{Incoming, Unary, UnaryMethod},
+};
 use crate::{
-    Endpoint, Endpoints, Error, Message, Metadata, Payload, Request, RequestId, Response, Streaming, Transport,
+    Endpoint, Endpoints, Error, Message, Metadata, Payload, Peer, Request, RequestId, Response, Streaming,
     VisitEndpoints,
     endpoint::MapStream,
-    transport::{MAX_MESSAGE_SIZE, answer_headers, arrive, request_id},
+    transport::{MAX_MESSAGE_SIZE, answer_headers, request_id},
     validate::{Validate, Violations},
 };
 
@@ -61,7 +66,7 @@ impl Validate for GrpcConfig {
 #[derive(Clone, Default)]
 pub struct GrpcService {
     config: Arc<GrpcConfig>,
-    methods: Arc<HashMap<String, Arc<dyn GrpcMethod>>>,
+    methods: Arc<HashMap<String, AnyMethod>>,
     mounted: Arc<Vec<(&'static str, MountedService)>>,
 }
 
@@ -96,6 +101,24 @@ impl GrpcService {
         self
     }
 
+    /// Starts a unary call from a stream of HTTP/2; gives back what is anything else.
+    #[cfg(feature = "server")]
+    #[expect(clippy::result_large_err, reason = "it is no error: what is given back is answered in another way")]
+    pub(crate) fn unary(
+        &self,
+        request: http::Request<h2::RecvStream>,
+        peer: &Arc<Peer>,
+    ) -> Result<super::UnaryCall, http::Request<h2::RecvStream>> {
+        match self.methods.get(request.uri().path()) {
+            Some(AnyMethod::Unary(method)) if is_grpc(&request) => {
+                let (parts, stream) = request.into_parts();
+                let body = Incoming::stream(&parts.headers, stream);
+                Ok(method.call(parts.headers, body, Some(Arc::clone(peer))))
+            }
+            _ => Err(request),
+        }
+    }
+
     fn mounted(&self, path: &str) -> Option<MountedService> {
         let service = path.strip_prefix('/')?.split('/').next()?;
         self.mounted.iter().find(|(name, _)| *name == service).map(|(_, service)| service.clone())
@@ -121,9 +144,17 @@ impl Service<http::Request<Body>> for GrpcService {
         if let Some(refusal) = refuse(&request) {
             return Box::pin(std::future::ready(Ok(refusal)));
         }
-        if let Some(method) = self.methods.get(request.uri().path()) {
-            let call = method.call(request);
-            return Box::pin(async move { Ok(call.await) });
+        match self.methods.get(request.uri().path()) {
+            Some(AnyMethod::Unary(method)) => {
+                let (parts, body) = request.into_parts();
+                let call = method.call(parts.headers, Incoming::Body(body), parts.extensions.get().cloned());
+                return Box::pin(async move { Ok(call.await.into_http()) });
+            }
+            Some(AnyMethod::Streaming(method)) => {
+                let call = method.call(request);
+                return Box::pin(async move { Ok(call.await) });
+            }
+            None => {}
         }
         if let Some(mounted) = self.mounted(request.uri().path()) {
             return Box::pin(mounted.oneshot(request));
@@ -145,21 +176,33 @@ const NOT_GRPC: &str = r#"{"code":12,"message":"this port speaks gRPC: HTTP/JSON
 /// What is no gRPC is refused before anything runs: a browser lets a page of any origin send other content types without
 /// asking first.
 fn refuse(request: &http::Request<Body>) -> Option<http::Response<Body>> {
-    let content_type = request.headers().get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-    let grpc = content_type
-        .and_then(|text| text.strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+") || rest.starts_with(b";"));
+    if is_grpc(request) {
+        return None;
+    }
     let status = if request.method() != http::Method::POST {
         http::StatusCode::METHOD_NOT_ALLOWED
-    } else if !grpc {
-        http::StatusCode::UNSUPPORTED_MEDIA_TYPE
     } else {
-        return None;
+        http::StatusCode::UNSUPPORTED_MEDIA_TYPE
     };
     let mut refusal = http::Response::new(Body::new(http_body_util::Full::from(NOT_GRPC)));
     refusal.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     *refusal.status_mut() = status;
     Some(refusal)
+}
+
+fn is_grpc<B>(request: &http::Request<B>) -> bool {
+    let content_type = request.headers().get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let grpc = content_type
+        .and_then(|text| text.strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+") || rest.starts_with(b";"));
+    grpc && request.method() == http::Method::POST
+}
+
+/// A method, by what is done with its message.
+#[derive(Clone)]
+enum AnyMethod {
+    Unary(Arc<dyn UnaryMethod>),
+    Streaming(Arc<dyn GrpcMethod>),
 }
 
 trait GrpcMethod: Send + Sync {
@@ -168,15 +211,12 @@ trait GrpcMethod: Send + Sync {
 
 struct Collector {
     config: Arc<GrpcConfig>,
-    methods: HashMap<String, Arc<dyn GrpcMethod>>,
+    methods: HashMap<String, AnyMethod>,
 }
 
 impl Collector {
-    fn add<Req, Res>(
-        &mut self,
-        endpoint: &Endpoint<Req, Res>,
-        kind: impl FnOnce(Called<Req, Res>) -> Arc<dyn GrpcMethod>,
-    ) where
+    fn add<Req, Res>(&mut self, endpoint: &Endpoint<Req, Res>, kind: impl FnOnce(Called<Req, Res>) -> AnyMethod)
+    where
         Req: Payload,
         Res: Payload,
     {
@@ -187,33 +227,27 @@ impl Collector {
 
 impl VisitEndpoints for Collector {
     fn unary<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Req, Res>) {
-        self.add(endpoint, |called| Arc::new(Unary(called)));
+        self.add(endpoint, |called| AnyMethod::Unary(Arc::new(Unary(Arc::new(called)))));
     }
     fn client_streaming<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Streaming<Req>, Res>) {
-        self.add(endpoint, |called| Arc::new(ClientStreaming(called)));
+        self.add(endpoint, |called| AnyMethod::Streaming(Arc::new(ClientStreaming(Arc::new(called)))));
     }
     fn server_streaming<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Req, Streaming<Res>>) {
-        self.add(endpoint, |called| Arc::new(ServerStreaming(called)));
+        self.add(endpoint, |called| AnyMethod::Streaming(Arc::new(ServerStreaming(Arc::new(called)))));
     }
     fn bidi_streaming<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Streaming<Req>, Streaming<Res>>) {
-        self.add(endpoint, |called| Arc::new(BidiStreaming(called)));
+        self.add(endpoint, |called| AnyMethod::Streaming(Arc::new(BidiStreaming(Arc::new(called)))));
     }
 }
 
 /// An endpoint as tonic calls it.
-struct Called<Req, Res> {
-    endpoint: Endpoint<Req, Res>,
-    config: Arc<GrpcConfig>,
-}
-
-impl<Req, Res> Clone for Called<Req, Res> {
-    fn clone(&self) -> Self {
-        Self { endpoint: self.endpoint.clone(), config: Arc::clone(&self.config) }
-    }
+pub(super) struct Called<Req, Res> {
+    pub(super) endpoint: Endpoint<Req, Res>,
+    pub(super) config: Arc<GrpcConfig>,
 }
 
 impl<Req: Payload, Res: Payload> Called<Req, Res> {
-    fn grpc<M: Message, N: Message>(&self) -> Grpc<ProstCodec<N, M>> {
+    pub(super) fn grpc<M: Message, N: Message>(&self) -> Grpc<ProstCodec<N, M>> {
         let mut grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(self.config.max_request_size);
         if self.config.compression {
             for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
@@ -223,12 +257,13 @@ impl<Req: Payload, Res: Payload> Called<Req, Res> {
         grpc
     }
 
-    async fn run(&self, request: tonic::Request<Req>) -> Result<(Response<Res>, RequestId), tonic::Status> {
+    pub(super) async fn run(&self, request: tonic::Request<Req>) -> Result<(Response<Res>, RequestId), tonic::Status> {
         let (metadata, extensions, message) = request.into_parts();
         let headers = metadata.into_headers();
         let parts: &http::Extensions = &extensions;
+        let peer = parts.get::<Arc<Peer>>().cloned();
         let request_id = request_id(&headers);
-        let answered = match arrive(self.endpoint.method(), Transport::Grpc, headers, parts, &request_id) {
+        let answered = match arrive(self.endpoint.method(), headers, peer, &request_id) {
             Ok(context) => self.endpoint.call(Request::new(context, message)).await,
             Err(error) => Err(error),
         };
@@ -239,7 +274,7 @@ impl<Req: Payload, Res: Payload> Called<Req, Res> {
     }
 
     /// tonic has a limit too, but another code for it than the rest of the world.
-    fn limited(&self, response: Response<Res>) -> Result<Response<Res>, Error> {
+    pub(super) fn limited(&self, response: Response<Res>) -> Result<Response<Res>, Error> {
         let Some(limit) = self.config.max_response_size else { return Ok(response) };
         check_size(response.message().encoded_len(), limit)?;
         Ok(response.map(|payload| payload.map_stream(AtMost(limit))))
@@ -263,7 +298,7 @@ impl MapStream for AtMost {
 }
 
 /// Gives the refusal of a request over the limit its usual code.
-fn with_usual_code(response: http::Response<Body>) -> http::Response<Body> {
+pub(super) fn with_usual_code(response: http::Response<Body>) -> http::Response<Body> {
     let Some(status) = tonic::Status::from_header_map(response.headers()) else { return response };
     match too_large(status.message()) {
         Some(message) if status.code() == tonic::Code::OutOfRange => {
@@ -280,14 +315,32 @@ fn answer<M>(response: Response<M>, request_id: &RequestId) -> tonic::Response<M
 }
 
 /// The smallest answer that is compressed: below about 1 kB it costs more time than it saves.
-const SMALLEST: usize = 1024;
+pub(super) const SMALLEST: usize = 1024;
 
-fn answer_one<M: Message>(response: Response<M>, request_id: &RequestId) -> tonic::Response<M> {
+pub(super) fn answer_one<M: Message>(response: Response<M>, request_id: &RequestId) -> tonic::Response<M> {
     let small = prost::Message::encoded_len(response.message()) < SMALLEST;
     let mut answer = answer(response, request_id);
     if small {
         answer.disable_compression();
     }
+    answer
+}
+
+/// An answer that is compressed, by tonic.
+pub(super) fn compressed<M: Message>(
+    response: Response<M>,
+    request_id: &RequestId,
+    encoding: CompressionEncoding,
+) -> http::Response<Body> {
+    let (metadata, message) = response.into_parts();
+    let message = futures_util::stream::iter([Ok(message)]);
+    let encoder = ProstCodec::<M, M>::default().encoder();
+    let body = EncodeBody::new_server(encoder, message, Some(encoding), Default::default(), None);
+    let mut answer = http::Response::new(Body::new(body));
+    *answer.headers_mut() = answer_headers(metadata, request_id);
+    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
+    let name = if encoding == CompressionEncoding::Zstd { "zstd" } else { "gzip" };
+    answer.headers_mut().insert("grpc-encoding", http::HeaderValue::from_static(name));
     answer
 }
 
@@ -298,27 +351,11 @@ fn answer_stream<M: Message>(response: Response<Streaming<M>>, id: RequestId) ->
     answer(response, &id).map(|stream| Box::pin(stream.map_err(move |e| to_tonic(e, &shared))) as TonicStream<M>)
 }
 
-struct Unary<Req, Res>(Called<Req, Res>);
-
-impl<Req: Message, Res: Message> GrpcMethod for Unary<Req, Res> {
-    fn call(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>> {
-        let called = self.0.clone();
-        Box::pin(async move {
-            let mut grpc = called.grpc::<Req, Res>();
-            let called = &called;
-            let service = tower::service_fn(move |request: tonic::Request<Req>| async move {
-                called.run(request).await.map(|(response, id)| answer_one(response, &id))
-            });
-            with_usual_code(grpc.unary(service, request).await)
-        })
-    }
-}
-
-struct ServerStreaming<Req, Res>(Called<Req, Streaming<Res>>);
+struct ServerStreaming<Req, Res>(Arc<Called<Req, Streaming<Res>>>);
 
 impl<Req: Message, Res: Message> GrpcMethod for ServerStreaming<Req, Res> {
     fn call(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>> {
-        let called = self.0.clone();
+        let called = Arc::clone(&self.0);
         Box::pin(async move {
             let mut grpc = called.grpc::<Req, Res>();
             let called = &called;
@@ -330,11 +367,11 @@ impl<Req: Message, Res: Message> GrpcMethod for ServerStreaming<Req, Res> {
     }
 }
 
-struct ClientStreaming<Req, Res>(Called<Streaming<Req>, Res>);
+struct ClientStreaming<Req, Res>(Arc<Called<Streaming<Req>, Res>>);
 
 impl<Req: Message, Res: Message> GrpcMethod for ClientStreaming<Req, Res> {
     fn call(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>> {
-        let called = self.0.clone();
+        let called = Arc::clone(&self.0);
         Box::pin(async move {
             let mut grpc = called.grpc::<Req, Res>();
             let called = &called;
@@ -351,11 +388,11 @@ impl<Req: Message, Res: Message> GrpcMethod for ClientStreaming<Req, Res> {
     }
 }
 
-struct BidiStreaming<Req, Res>(Called<Streaming<Req>, Streaming<Res>>);
+struct BidiStreaming<Req, Res>(Arc<Called<Streaming<Req>, Streaming<Res>>>);
 
 impl<Req: Message, Res: Message> GrpcMethod for BidiStreaming<Req, Res> {
     fn call(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>> {
-        let called = self.0.clone();
+        let called = Arc::clone(&self.0);
         Box::pin(async move {
             let mut grpc = called.grpc::<Req, Res>();
             let called = &called;

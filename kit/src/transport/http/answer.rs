@@ -4,7 +4,7 @@ use std::{any::Any, collections::HashMap, convert::Infallible, sync::LazyLock};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::Body;
+use super::bodies::AnswerBody;
 use crate::{
     Error, Message, RequestId, Response,
     json::{self, Options},
@@ -37,13 +37,13 @@ impl Refusal {
     }
 
     /// The answer that says so.
-    pub(super) fn answer(self, request_id: &RequestId) -> http::Response<Body> {
+    pub(super) fn answer(self, request_id: &RequestId) -> http::Response<AnswerBody> {
         let Self { status, error, logged } = self;
         if !logged {
             log(&error, request_id);
         }
         let code = status.or_else(|| StatusCode::from_u16(error.code().http_status()).ok());
-        let mut response = http::Response::new(Body::from(error_json(&error)));
+        let mut response = http::Response::new(AnswerBody::Whole(error_json(&error).into()));
         *response.status_mut() = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = answer_headers(error.metadata().clone(), request_id);
         set_json(response.headers_mut());
@@ -101,7 +101,7 @@ pub(super) fn unary<M: Message>(
     response_body: Option<&str>,
     options: &Options,
     request_id: &RequestId,
-) -> Result<http::Response<Body>, Error> {
+) -> Result<http::Response<AnswerBody>, Error> {
     let (metadata, message) = response.into_parts();
     let mut headers = answer_headers(metadata, request_id);
     let raw = match response_body {
@@ -112,11 +112,14 @@ pub(super) fn unary<M: Message>(
         Some(raw) => {
             headers.insert(header::CONTENT_TYPE, raw_type(&raw)?);
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            Body::from(raw.data)
+            AnswerBody::Whole(raw.data.into())
         }
         None => {
             set_json(&mut headers);
-            Body::from(message_json(&message, response_body, options)?)
+            AnswerBody::Whole(match response_body {
+                None => json::to_bytes(&message, options)?,
+                Some(_) => message_json(&message, response_body, options)?.into(),
+            })
         }
     };
     let mut answer = http::Response::new(body);

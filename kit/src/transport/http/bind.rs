@@ -6,7 +6,7 @@ use percent_encoding::percent_decode;
 
 use crate::{
     Error, HttpRule, Message, RuleBody,
-    message::{BindError, bind, resolve},
+    message::{BindError, Field, bind, is_field, resolve, set_field},
 };
 
 /// What of a request message comes from where, for one rule.
@@ -29,34 +29,45 @@ impl Binding {
     }
 
     /// Sets the fields that the path has; they win over all else.
-    pub(super) fn bind_path<M: Message>(&self, message: &mut M, values: &[String]) -> Result<(), Error> {
+    pub(super) fn bind_path<'v, M: Message>(
+        &self,
+        message: &mut M,
+        values: impl Iterator<Item = &'v str>,
+    ) -> Result<(), Error> {
         for (path, value) in self.variables.iter().zip(values) {
-            bind(message, path, value).map_err(|e| refused("path variable", path, &e))?;
+            set(message, path, value).map_err(|e| refused("path variable", path, &e))?;
         }
         Ok(())
     }
 
     /// Sets the fields that the query has, except those that path or body have; says which were set.
-    pub(super) fn bind_query<M: Message>(&self, message: &mut M, query: &str) -> Result<Vec<String>, Error> {
-        let mut set = Vec::new();
+    pub(super) fn bind_query<M: Message>(&self, message: &mut M, query: &str) -> Result<Given, Error> {
+        let mut given = Given::default();
         if query.is_empty() {
-            return Ok(set);
+            return Ok(given);
         }
-        if query.contains(';') {
+        if query.bytes().any(|b| b == b';') {
             return Err(Error::invalid_argument(
                 "the query has a `;`: separate parameters by `&`, and write `;` as %3B",
             ));
         }
-        for (count, parameter) in query.split('&').filter(|parameter| !parameter.is_empty()).enumerate() {
+        let (mut count, mut left) = (0, Some(query));
+        while let Some(parameters) = left {
+            let (parameter, rest) = cut(parameters, b'&');
+            left = rest;
+            if parameter.is_empty() {
+                continue;
+            }
             if count == self.max_parameters {
                 let most = self.max_parameters;
                 return Err(Error::invalid_argument(format!("the query has more than {most} parameters")));
             }
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
-            self.bind_parameter(message, &name, &value, &mut set)?;
+            count += 1;
+            let (name, value) = cut(parameter, b'=');
+            let (name, value) = (decode(name)?, decode(value.unwrap_or_default())?);
+            self.bind_parameter(message, &name, &value, &mut given)?;
         }
-        Ok(set)
+        Ok(given)
     }
 
     fn bind_parameter<M: Message>(
@@ -64,8 +75,16 @@ impl Binding {
         message: &mut M,
         name: &str,
         value: &str,
-        set: &mut Vec<String>,
+        given: &mut Given,
     ) -> Result<(), Error> {
+        if is_field(name) {
+            let wanted = |field: &Field| !self.has(field.name);
+            return match set_field(message, name, value, wanted) {
+                Ok(None) => Ok(()),
+                Ok(Some(bound)) => given.add(name, bound.name.into(), bound.many),
+                Err(error) => self.unless_ignored(name, &error),
+            };
+        }
         if !self.variables.is_empty() || self.body != RuleBody::None {
             match resolve::<M>(name) {
                 Ok(bound) if self.has(&bound.path) => return Ok(()),
@@ -74,14 +93,7 @@ impl Binding {
             }
         }
         match bind(message, name, value) {
-            Ok(bound) if !bound.many && set.contains(&bound.path) => {
-                Err(Error::invalid_argument(format!("the query parameter {name:?} is given twice"))
-                    .with_field_violation(bound.path, "given twice"))
-            }
-            Ok(bound) => {
-                set.push(bound.path);
-                Ok(())
-            }
+            Ok(bound) => given.add(name, bound.path.into(), bound.many),
             Err(error) => self.unless_ignored(name, &error),
         }
     }
@@ -105,10 +117,49 @@ impl Binding {
     }
 }
 
+/// The fields that a query has given.
+#[derive(Default)]
+pub(super) struct Given(Vec<Cow<'static, str>>);
+
+impl Given {
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.0.iter().any(|given| given == path)
+    }
+
+    fn add(&mut self, name: &str, path: Cow<'static, str>, many: bool) -> Result<(), Error> {
+        if many {
+            return Ok(());
+        }
+        if self.has(&path) {
+            return Err(Error::invalid_argument(format!("the query parameter {name:?} is given twice"))
+                .with_field_violation(path.into_owned(), "given twice"));
+        }
+        self.0.push(path);
+        Ok(())
+    }
+}
+
+fn set<M: Message>(message: &mut M, path: &str, value: &str) -> Result<(), BindError> {
+    if is_field(path) {
+        set_field(message, path, value, |_| true).map(drop)
+    } else {
+        bind(message, path, value).map(drop)
+    }
+}
+
 fn refused(what: &str, name: &str, error: &BindError) -> Error {
     let name = crate::json::scalar::shorten(name);
     Error::invalid_argument(format!("{what} {name:?}: {error}"))
         .with_field_violation(name.into_owned(), error.to_string())
+}
+
+/// The text before the first `separator`, a character of ASCII, and the text after it. The texts of a query are short: to look at
+/// each byte takes less than to begin a search does.
+fn cut(text: &str, separator: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|b| b == separator) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),
+        None => (text, None),
+    }
 }
 
 /// Decodes `+` and percent escapes of a query.

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time::timeout;
 
-use super::{Body, answer::Refusal};
+use super::{Body, answer::Refusal, bodies::RequestBody};
 use crate::{
     Error, Message, Streaming, json,
     message::{Codec, Field, KeyCodec, VisitField, paths_in_field},
@@ -29,8 +29,7 @@ pub(super) struct Limits {
 }
 
 /// Reads a body.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Received, Refusal> {
-    let content_type = content_type(headers);
+pub(super) async fn read(content_type: String, body: RequestBody, limits: Limits) -> Result<Received, Refusal> {
     let Ok(collected) = timeout(limits.time, Limited::new(body, limits.size).collect()).await else {
         let message = "the request body took too long to arrive";
         return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, Error::deadline_exceeded(message)));
@@ -194,12 +193,11 @@ impl VisitField for SetBody<'_> {
 
 /// The body as a stream of messages: NDJSON, or raw chunks for `google.api.HttpBody`.
 pub(super) fn stream<M: Message>(
-    headers: &HeaderMap,
+    content_type: String,
     body: Body,
     limit: usize,
     options: json::Options,
 ) -> Result<Streaming<M>, Refusal> {
-    let content_type = content_type(headers);
     let raw = (&M::default() as &dyn Any).is::<HttpBody>();
     if !raw && !is_json(&content_type, "application/x-ndjson") {
         return Err(wrong_type(&content_type));

@@ -20,9 +20,12 @@
 
 mod accept;
 mod answer;
+mod arrive;
 mod bind;
+pub(crate) mod bodies;
 mod body;
 pub(crate) mod client;
+mod compress;
 mod cors;
 mod docs;
 mod route;
@@ -36,7 +39,9 @@ pub use cors::CorsConfig;
 #[cfg(feature = "server")]
 pub(crate) use cors::around as around_cors;
 use serde::{Deserialize, Serialize};
-pub use service::{HttpService, HttpTransport};
+#[cfg(feature = "server")]
+pub(crate) use service::Answering;
+pub use service::{HttpFuture, HttpService, HttpTransport};
 
 use super::MAX_MESSAGE_SIZE;
 use crate::{

@@ -17,6 +17,7 @@ use super::{
     Body, KEEP_ALIVE,
     accept::StreamFormat,
     answer::{as_raw, error_json, message_json, raw_type},
+    bodies::AnswerBody,
 };
 use crate::{
     Error, Message, RequestId, Response, Streaming, json::Options, proto::google::api::HttpBody,
@@ -46,7 +47,7 @@ pub(super) async fn answer<M: Message>(
     response: Response<Streaming<M>>,
     writing: Writing,
     request_id: &RequestId,
-) -> Result<http::Response<Body>, Error> {
+) -> Result<http::Response<AnswerBody>, Error> {
     let (metadata, mut stream) = response.into_parts();
     let mut headers = answer_headers(metadata, request_id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -75,8 +76,8 @@ pub(super) async fn answer<M: Message>(
     Ok(live(Body::from_stream(Written::new(messages, writing)), headers))
 }
 
-fn live(body: Body, headers: HeaderMap) -> http::Response<Body> {
-    let mut response = http::Response::new(body);
+fn live(body: Body, headers: HeaderMap) -> http::Response<AnswerBody> {
+    let mut response = http::Response::new(AnswerBody::Boxed(body));
     *response.headers_mut() = headers;
     response.extensions_mut().insert(Live);
     response
@@ -95,7 +96,7 @@ fn raw_answer<M: Message>(
     taken: Vec<Result<M, Error>>,
     stream: Streaming<M>,
     mut headers: HeaderMap,
-) -> Result<http::Response<Body>, Error> {
+) -> Result<http::Response<AnswerBody>, Error> {
     let first = taken.first().and_then(|item| item.as_ref().ok()).and_then(as_raw);
     let content_type = raw_type(first.unwrap_or(&HttpBody::default()))?;
     headers.insert(header::CONTENT_TYPE, content_type);

@@ -1,5 +1,7 @@
 //! The segments of templates as a tree. It knows neither methods nor verbs nor values.
 
+use std::collections::HashMap;
+
 use crate::Segment;
 use crate::percent::{self, Slash};
 
@@ -7,11 +9,45 @@ use crate::percent::{self, Slash};
 pub(super) struct Node {
     /// The route whose template ends here.
     end: Option<usize>,
-    /// Sorted by text: few entries, for which a search is faster than a hash and which no caller can degrade.
-    literals: Vec<(String, Node)>,
+    literals: Literals,
     any: Option<Box<Node>>,
     /// What goes on with `**`, the most literals first.
     rests: Vec<Rest>,
+}
+
+/// What goes on with literals.
+#[derive(Clone, Debug, Default)]
+struct Literals {
+    nodes: Vec<(String, Node)>,
+    /// Where they stand: of ten thousand each is found as fast as of ten.
+    places: HashMap<Vec<u8>, usize>,
+}
+
+impl Literals {
+    /// So many are looked through, one after the other, sooner than a hash is made.
+    const FEW: usize = 8;
+
+    fn get(&self, text: &[u8]) -> Option<&Node> {
+        let entry = if self.nodes.len() <= Self::FEW {
+            self.nodes.iter().find(|(known, _)| known.as_bytes() == text)
+        } else {
+            self.places.get(text).and_then(|place| self.nodes.get(*place))
+        };
+        entry.map(|(_, node)| node)
+    }
+
+    fn slot(&mut self, text: &str) -> &mut Node {
+        let known = match self.places.get(text.as_bytes()) {
+            Some(place) => *place,
+            None => {
+                let place = self.nodes.len();
+                self.nodes.push((text.to_owned(), Node::default()));
+                self.places.insert(text.as_bytes().to_vec(), place);
+                place
+            }
+        };
+        &mut self.nodes[known].1
+    }
 }
 
 /// A `**` and the literals after it; nothing else can follow, so here the tree ends.
@@ -28,7 +64,7 @@ impl Node {
         let mut segments = segments.iter();
         while let Some(segment) = segments.next() {
             node = match segment {
-                Segment::Literal(text) => node.literal_slot(text),
+                Segment::Literal(text) => node.literals.slot(text),
                 Segment::Any => node.any.get_or_insert_default(),
                 Segment::Rest => {
                     let tail = segments.filter_map(|segment| match segment {
@@ -41,17 +77,6 @@ impl Node {
             };
         }
         &mut node.end
-    }
-
-    fn literal_slot(&mut self, text: &str) -> &mut Node {
-        let index = match self.literals.binary_search_by(|(known, _)| known.as_str().cmp(text)) {
-            Ok(index) => index,
-            Err(index) => {
-                self.literals.insert(index, (text.to_owned(), Node::default()));
-                index
-            }
-        };
-        &mut self.literals[index].1
     }
 
     fn rest_slot(&mut self, tail: Vec<String>) -> &mut Option<usize> {
@@ -70,10 +95,7 @@ impl Node {
     pub(super) fn find(&self, mut left: Option<&str>) -> Option<usize> {
         let mut node = self;
         while let Some(segments) = left {
-            let (segment, after) = match segments.split_once('/') {
-                Some((segment, after)) => (segment, Some(after)),
-                None => (segments, None),
-            };
+            let (segment, after) = percent::cut(segments, b'/');
             let any = node.any.as_deref().filter(|_| !segment.is_empty());
             match (node.literal(segment), any) {
                 (Some(only), None) | (None, Some(only)) if node.rests.is_empty() => node = only,
@@ -89,12 +111,10 @@ impl Node {
     }
 
     fn literal(&self, segment: &str) -> Option<&Node> {
-        if self.literals.is_empty() {
+        if self.literals.nodes.is_empty() {
             return None;
         }
-        let text = percent::decode(segment, Slash::Plain);
-        let index = self.literals.binary_search_by(|(known, _)| known.as_bytes().cmp(&text)).ok()?;
-        self.literals.get(index).map(|(_, node)| node)
+        self.literals.get(&percent::decode(segment, Slash::Plain))
     }
 
     fn find_rest(&self, left: Option<&str>) -> Option<usize> {

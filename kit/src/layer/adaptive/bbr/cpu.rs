@@ -60,14 +60,15 @@ impl CpuLoad {
         f64::from_bits(self.value.load(Ordering::Relaxed))
     }
 
-    /// The load; looks when it is time to.
+    /// The load; looks when it is time to, by an interval in nanoseconds and the weight of what is known.
     #[inline]
-    pub(super) fn at(&self, now: u64, interval: Duration, decay: f64) -> f64 {
+    pub(super) fn at(&self, now: u64, settings: impl FnOnce() -> (u64, f64)) -> f64 {
         let next = self.next.load(Ordering::Relaxed);
         if now < next {
             return self.last();
         }
-        let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let (interval, decay) = settings();
+        let interval = interval.max(1);
         let after = now.saturating_add(interval);
         if self.next.compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             self.look(now, interval, decay);
@@ -115,27 +116,27 @@ mod tests {
         }
     }
 
-    const LOOK: Duration = Duration::from_nanos(100);
+    const LOOK: u64 = 100;
 
     #[test]
     fn a_look_is_taken_once_an_interval() {
         let load = CpuLoad::new(Box::new(Script(vec![None, Some(1.0), Some(0.0)])));
-        assert_eq!(load.at(0, LOOK, 0.5), 0.0);
-        assert_eq!(load.at(99, LOOK, 0.5), 0.0);
-        assert_eq!(load.at(100, LOOK, 0.5), 0.5);
-        assert_eq!(load.at(150, LOOK, 0.5), 0.5);
-        assert_eq!(load.at(200, LOOK, 0.5), 0.25);
+        assert_eq!(load.at(0, || (LOOK, 0.5)), 0.0);
+        assert_eq!(load.at(99, || (LOOK, 0.5)), 0.0);
+        assert_eq!(load.at(100, || (LOOK, 0.5)), 0.5);
+        assert_eq!(load.at(150, || (LOOK, 0.5)), 0.5);
+        assert_eq!(load.at(200, || (LOOK, 0.5)), 0.25);
         // As much is forgotten in a pause as without one.
-        assert_eq!(load.at(400, LOOK, 0.5), 0.0625);
+        assert_eq!(load.at(400, || (LOOK, 0.5)), 0.0625);
         // A clock that goes back does no harm.
-        assert_eq!(load.at(0, LOOK, 0.5), 0.0625);
+        assert_eq!(load.at(0, || (LOOK, 0.5)), 0.0625);
     }
 
     #[test]
     fn nonsense_is_passed_over() {
         let load = CpuLoad::new(Box::new(Script(vec![Some(f64::NAN), Some(7.0), Some(-7.0)])));
-        assert_eq!(load.at(0, LOOK, 0.0), 0.0);
-        assert_eq!(load.at(100, LOOK, 0.0), 1.0);
-        assert_eq!(load.at(200, LOOK, 0.0), 0.0);
+        assert_eq!(load.at(0, || (LOOK, 0.0)), 0.0);
+        assert_eq!(load.at(100, || (LOOK, 0.0)), 1.0);
+        assert_eq!(load.at(200, || (LOOK, 0.0)), 0.0);
     }
 }

@@ -1,25 +1,25 @@
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use serde_json::json;
 use tokio::time::Instant;
 use tower::Layer as _;
 
 use super::{BbrConfig, BbrLayer, CpuSource, SystemCpu, cpu::CpuLoad, passes::Passes};
 use crate::{
-    Endpoint, Error, LayerInfo, Method, Middleware, Payload,
+    Class, Endpoint, Error, LayerInfo, Method, Middleware, Payload,
     layer::{
         change::merged,
         concurrency::{
             Priority,
             priority::{Classifier, MethodClass},
         },
+        track::Outcome,
     },
     validate::Validate as _,
 };
@@ -37,12 +37,13 @@ const NEVER: u64 = u64::MAX;
 pub struct Bbr(pub(super) Arc<Shared>);
 
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     start: Instant,
     cpu: CpuLoad,
-    active: ArcSwap<Active>,
+    limits: Limits,
+    passes: Passes,
     /// Held while settings change, so that of two changes none is lost.
-    changing: Mutex<()>,
+    config: Mutex<BbrConfig>,
     classifier: Classifier,
     in_flight: AtomicU64,
     /// When a call was refused while the processors were busy, in nanoseconds since the start.
@@ -50,11 +51,28 @@ pub(super) struct Shared {
     dropped: AtomicU64,
 }
 
-/// The settings, and what is counted by them.
-#[derive(Debug)]
-struct Active {
-    config: BbrConfig,
-    passes: Arc<Passes>,
+/// What each call reads of the settings. While they change, a call may see some of them new and some old.
+#[derive(Debug, Default)]
+struct Limits {
+    /// In nanoseconds.
+    interval: AtomicU64,
+    cool_down: AtomicU64,
+    /// Shares, as the bits of an `f64`.
+    decay: AtomicU64,
+    cpu_threshold: AtomicU64,
+}
+
+impl Limits {
+    fn set(&self, config: &BbrConfig) {
+        self.interval.store(nanoseconds(config.interval), Ordering::Relaxed);
+        self.cool_down.store(nanoseconds(config.cool_down), Ordering::Relaxed);
+        self.decay.store(config.decay.to_bits(), Ordering::Relaxed);
+        self.cpu_threshold.store(config.cpu_threshold.to_bits(), Ordering::Relaxed);
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What the protection knows and did.
@@ -88,12 +106,14 @@ impl Bbr {
     /// As [`Bbr::new`].
     pub fn with_cpu(config: &BbrConfig, cpu: impl CpuSource) -> Result<Self, Error> {
         config.check(SECTION)?;
-        let passes = Arc::new(Passes::new(config.window, config.buckets));
+        let limits = Limits::default();
+        limits.set(config);
         Ok(Self(Arc::new(Shared {
             start: Instant::now(),
             cpu: CpuLoad::new(Box::new(cpu)),
-            active: ArcSwap::from_pointee(Active { config: config.clone(), passes }),
-            changing: Mutex::new(()),
+            limits,
+            passes: Passes::new(config.window, config.buckets),
+            config: Mutex::new(config.clone()),
             classifier: Classifier::new(config.priority.clone()),
             in_flight: AtomicU64::new(0),
             dropped_at: AtomicU64::new(NEVER),
@@ -110,21 +130,21 @@ impl Bbr {
     }
 
     fn change(&self, make: impl FnOnce(&BbrConfig) -> Result<BbrConfig, Error>) -> Result<(), Error> {
-        let _one_at_a_time = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.0.active.load();
-        let config = make(&before.config)?;
+        let mut now = self.0.config();
+        let config = make(&now)?;
         config.check(SECTION)?;
-        let same = before.config.window == config.window && before.config.buckets == config.buckets;
-        let passes =
-            if same { Arc::clone(&before.passes) } else { Arc::new(Passes::new(config.window, config.buckets)) };
+        if now.window != config.window || now.buckets != config.buckets {
+            self.0.passes.reshape(config.window, config.buckets);
+        }
         self.0.classifier.reconfigure(config.priority.clone());
-        self.0.active.store(Arc::new(Active { config, passes }));
+        self.0.limits.set(&config);
+        *now = config;
         Ok(())
     }
 
     /// The settings that hold now.
     pub fn config(&self) -> BbrConfig {
-        self.0.active.load().config.clone()
+        self.0.config().clone()
     }
 
     /// What it knows now, and what it did so far.
@@ -153,57 +173,73 @@ impl Bbr {
     }
 
     /// Lets a call begin, or refuses it.
-    pub(super) fn enter(&self, class: Priority, now: Instant) -> Result<Running, Error> {
+    #[inline]
+    pub(super) fn enter(&self, class: Priority, now: Instant) -> Result<Running<&Arc<Shared>>, Error> {
         let shared = &self.0;
-        let active = shared.active.load();
         let at = shared.nanoseconds(now);
-        let config = &active.config;
-        let busy = shared.cpu.at(at, config.interval, config.decay) >= config.cpu_threshold;
-        if busy || shared.is_cooling(at, config.cool_down) {
-            // When nothing at all gets done any more, that is what may run.
-            let least = f64::from(config.min_in_flight);
-            let capacity = active.passes.capacity(at).unwrap_or(least).max(least);
-            let room = match class {
-                Priority::Critical => config.critical_headroom,
-                Priority::Normal => config.priority.normal_share,
-                Priority::Sheddable => config.priority.sheddable_share,
-            };
-            if shared.in_flight.load(Ordering::Relaxed) as f64 >= (capacity * room).round().max(1.0) {
-                if busy {
-                    // Only then: refusals of the time after it must not make that longer.
-                    shared.dropped_at.store(at, Ordering::Relaxed);
-                }
-                shared.dropped.fetch_add(1, Ordering::Relaxed);
-                return Err(Error::resource_exhausted("the service is overloaded: come again later")
-                    .with_reason("OVERLOADED", "kit")
-                    .with_retry_delay(config.retry_after)
-                    .as_rejection());
-            }
+        let limits = &shared.limits;
+        let (interval, decay) = (&limits.interval, &limits.decay);
+        let cpu =
+            shared.cpu.at(at, || (interval.load(Ordering::Relaxed), f64::from_bits(decay.load(Ordering::Relaxed))));
+        let busy = cpu >= f64::from_bits(limits.cpu_threshold.load(Ordering::Relaxed));
+        if busy || shared.is_cooling(at) {
+            shared.protect(class, at, busy)?;
         }
         shared.in_flight.fetch_add(1, Ordering::Relaxed);
-        Ok(Running { shared: Arc::clone(shared), start: now })
+        Ok(Running { shared, start: now })
     }
 }
 
 impl Shared {
+    #[inline]
     fn nanoseconds(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
+        nanoseconds(now.saturating_duration_since(self.start))
     }
 
-    fn is_cooling(&self, at: u64, cool_down: Duration) -> bool {
+    fn config(&self) -> MutexGuard<'_, BbrConfig> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn is_cooling(&self, at: u64) -> bool {
         let dropped_at = self.dropped_at.load(Ordering::Relaxed);
-        dropped_at != NEVER && u128::from(at.saturating_sub(dropped_at)) < cool_down.as_nanos()
+        dropped_at != NEVER && at.saturating_sub(dropped_at) < self.limits.cool_down.load(Ordering::Relaxed)
+    }
+
+    /// Refuses a call for which there is no room while the processors are busy, or were just now.
+    #[cold]
+    fn protect(&self, class: Priority, at: u64, busy: bool) -> Result<(), Error> {
+        let config = self.config();
+        // When nothing at all gets done any more, that is what may run.
+        let least = f64::from(config.min_in_flight);
+        let capacity = self.passes.capacity(at).unwrap_or(least).max(least);
+        let room = match class {
+            Priority::Critical => config.critical_headroom,
+            Priority::Normal => config.priority.normal_share,
+            Priority::Sheddable => config.priority.sheddable_share,
+        };
+        if (self.in_flight.load(Ordering::Relaxed) as f64) < (capacity * room).round().max(1.0) {
+            return Ok(());
+        }
+        if busy {
+            // Only then: refusals of the time after it must not make that longer.
+            self.dropped_at.store(at, Ordering::Relaxed);
+        }
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        Err(Error::resource_exhausted("the service is overloaded: come again later")
+            .with_reason("OVERLOADED", "kit")
+            .with_retry_delay(config.retry_after)
+            .as_rejection())
     }
 
     pub(super) fn figures(&self) -> BbrFigures {
-        let active = self.active.load();
         let at = self.nanoseconds(Instant::now());
         let cpu = self.cpu.last();
         BbrFigures {
             cpu,
             in_flight: self.in_flight.load(Ordering::Relaxed),
-            capacity: active.passes.capacity(at),
-            protecting: cpu >= active.config.cpu_threshold || self.is_cooling(at, active.config.cool_down),
+            capacity: self.passes.capacity(at),
+            protecting: cpu >= self.config().cpu_threshold || self.is_cooling(at),
             rejected: self.dropped.load(Ordering::Relaxed),
         }
     }
@@ -211,22 +247,48 @@ impl Shared {
 
 /// A call that runs. Counted until it is dropped.
 #[derive(Debug)]
-pub(super) struct Running {
-    shared: Arc<Shared>,
+pub(crate) struct Running<H: AsRef<Shared> = Arc<Shared>> {
+    shared: H,
     start: Instant,
 }
 
-impl Running {
-    /// The call was done.
-    pub(super) fn passed(&self, now: Instant) {
-        let took = u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX);
-        self.shared.active.load().passes.record(self.shared.nanoseconds(now), took);
+impl Running<&Arc<Shared>> {
+    /// For a call that outlives the borrowed handle.
+    pub(super) fn keep(self) -> Running {
+        let kept = Running { shared: Arc::clone(self.shared), start: self.start };
+        // It is counted on as the other.
+        std::mem::forget(self);
+        kept
     }
 }
 
-impl Drop for Running {
+impl<H: AsRef<Shared>> Running<H> {
+    /// The call was done, or is a stream whose beginning was: what follows is as long as what was asked for is large, and as a time it
+    /// would say nothing.
+    #[inline]
+    pub(crate) fn passed(self, now: Instant) {
+        let shared = self.shared.as_ref();
+        shared.passes.record(shared.nanoseconds(now), nanoseconds(now.saturating_duration_since(self.start)));
+    }
+
+    /// The call is over.
+    #[inline]
+    pub(crate) fn ended(self, outcome: Outcome<'_>, now: impl FnOnce() -> Instant) {
+        let done = match outcome {
+            Outcome::Answered => true,
+            Outcome::Failed(error) => error.class() == Class::Caller,
+            Outcome::Dropped => false,
+        };
+        if done {
+            self.passed(now());
+        }
+    }
+}
+
+impl<H: AsRef<Shared>> Drop for Running<H> {
+    #[inline]
     fn drop(&mut self) {
-        self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.shared.as_ref().in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

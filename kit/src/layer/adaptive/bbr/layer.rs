@@ -6,7 +6,7 @@ use crate::{LayerInfo, Method};
 /// Puts the protection of a system around a service.
 #[derive(Clone, Debug)]
 pub struct BbrLayer {
-    guard: Option<Guard>,
+    pub(crate) guard: Option<Guard>,
 }
 
 impl BbrLayer {

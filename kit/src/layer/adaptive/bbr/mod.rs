@@ -46,6 +46,8 @@ mod tests;
 pub use config::BbrConfig;
 pub use cpu::CpuSource;
 pub use handle::{Bbr, BbrFigures};
+pub(crate) use handle::{Running, Shared};
 pub use layer::BbrLayer;
+pub(crate) use service::Guard;
 pub use service::Guarded;
 pub use system::SystemCpu;

@@ -16,16 +16,22 @@ const UNKNOWN: u64 = u64::MAX;
 #[derive(Debug)]
 pub(super) struct Passes {
     /// How long a part is.
-    part: u64,
-    parts: u64,
+    part: AtomicU64,
     // The part that is being counted. A call that ends just when the next begins may be counted in either.
     current: AtomicU64,
     count: AtomicU64,
     time: AtomicU64,
     // Locked once a part.
-    past: Mutex<VecDeque<Part>>,
+    past: Mutex<Past>,
     /// How many calls the service can work on at once, as the bits of an `f64`.
     capacity: AtomicU64,
+}
+
+/// What was counted, and how many parts of it are kept.
+#[derive(Debug)]
+struct Past {
+    parts: u64,
+    counted: VecDeque<Part>,
 }
 
 /// A part that is over, and had calls.
@@ -38,16 +44,26 @@ struct Part {
 
 impl Passes {
     pub(super) fn new(window: Duration, parts: u32) -> Self {
-        let part = u64::try_from(window.as_nanos() / u128::from(parts.max(1))).unwrap_or(u64::MAX).max(1);
         Self {
-            part,
-            parts: parts.into(),
+            part: AtomicU64::new(part(window, parts)),
             current: AtomicU64::new(0),
             count: AtomicU64::new(0),
             time: AtomicU64::new(0),
-            past: Mutex::default(),
+            past: Mutex::new(Past { parts: parts.into(), counted: VecDeque::new() }),
             capacity: AtomicU64::new(UNKNOWN),
         }
+    }
+
+    /// Begins anew with another window. What is counted in this moment may be counted in either.
+    pub(super) fn reshape(&self, window: Duration, parts: u32) {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.parts = parts.into();
+        past.counted.clear();
+        self.part.store(part(window, parts), Ordering::Relaxed);
+        for cell in [&self.current, &self.count, &self.time] {
+            cell.store(0, Ordering::Relaxed);
+        }
+        self.capacity.store(UNKNOWN, Ordering::Relaxed);
     }
 
     /// A call was done.
@@ -68,7 +84,7 @@ impl Passes {
     /// Begins a new part when it is time to.
     #[inline]
     fn turn(&self, now: u64) {
-        let number = now / self.part;
+        let number = now / self.part.load(Ordering::Relaxed);
         if number > self.current.load(Ordering::Relaxed) {
             self.begin(number);
         }
@@ -76,24 +92,30 @@ impl Passes {
 
     #[cold]
     fn begin(&self, number: u64) {
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let past = &mut *self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = self.part.load(Ordering::Relaxed);
         let current = self.current.load(Ordering::Relaxed);
         if number <= current {
             return;
         }
         let (count, time) = (self.count.swap(0, Ordering::Relaxed), self.time.swap(0, Ordering::Relaxed));
         if count > 0 {
-            past.push_back(Part { number: current, count: count as f64, mean: time as f64 / count as f64 });
+            past.counted.push_back(Part { number: current, count: count as f64, mean: time as f64 / count as f64 });
         }
         self.current.store(number, Ordering::Relaxed);
-        while past.front().is_some_and(|part| number - part.number > self.parts) {
-            past.pop_front();
+        while past.counted.front().is_some_and(|part| number - part.number > past.parts) {
+            past.counted.pop_front();
         }
-        let most = past.iter().map(|part| part.count).fold(0.0, f64::max);
-        let least = past.iter().map(|part| part.mean).fold(f64::INFINITY, f64::min);
-        let capacity = if past.is_empty() { UNKNOWN } else { (most * least / self.part as f64).to_bits() };
+        let most = past.counted.iter().map(|part| part.count).fold(0.0, f64::max);
+        let least = past.counted.iter().map(|part| part.mean).fold(f64::INFINITY, f64::min);
+        let capacity = if past.counted.is_empty() { UNKNOWN } else { (most * least / part as f64).to_bits() };
         self.capacity.store(capacity, Ordering::Relaxed);
     }
+}
+
+/// How long a part of a window is.
+fn part(window: Duration, parts: u32) -> u64 {
+    u64::try_from(window.as_nanos() / u128::from(parts.max(1))).unwrap_or(u64::MAX).max(1)
 }
 
 #[cfg(test)]

@@ -1,11 +1,17 @@
-use std::task::{Context as TaskContext, Poll};
+use std::{
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
 
 use tokio::time::Instant;
 use tower::Service;
 
-use super::{Bbr, handle::Running};
+use super::{
+    Bbr,
+    handle::{Running, Shared},
+};
 use crate::{
-    Class, Error, Payload, Request, Response,
+    Context, Error, Payload, Request, Response,
     layer::{
         concurrency::priority::MethodClass,
         track::{Outcome, Track, Tracked},
@@ -21,7 +27,7 @@ pub struct Guarded<S> {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     pub(super) bbr: Bbr,
     pub(super) class: MethodClass,
 }
@@ -42,10 +48,21 @@ where
 
     fn call(&mut self, request: Request<Req>) -> Self::Future {
         let Some(guard) = &self.guard else { return Tracked::new(self.inner.call(request), None) };
-        match guard.bbr.enter(guard.class.of(request.context()), Instant::now()) {
-            Ok(running) => Tracked::new(self.inner.call(request), Call(Some(running))),
+        match guard.enter(request.context(), Instant::now()) {
+            Ok(running) => {
+                let call = Call(Some(running.keep()));
+                Tracked::new(self.inner.call(request), call)
+            }
             Err(error) => Tracked::refused(error),
         }
+    }
+}
+
+impl Guard {
+    /// Lets a call begin, or refuses it.
+    #[inline]
+    pub(crate) fn enter(&self, cx: &Context, now: Instant) -> Result<Running<&Arc<Shared>>, Error> {
+        self.bbr.enter(self.class.of(cx), now)
     }
 }
 
@@ -55,22 +72,15 @@ pub struct Call(Option<Running>);
 
 impl Track for Call {
     fn streaming(&mut self) {
-        // What follows is as long as what was asked for is large: as a time it would say nothing, and calls that run can only be
-        // compared with times that are theirs.
+        // Calls that run can only be compared with times that are theirs.
         if let Some(running) = self.0.take() {
             running.passed(Instant::now());
         }
     }
 
     fn end(self, outcome: Outcome<'_>) {
-        let Some(running) = self.0 else { return };
-        let done = match outcome {
-            Outcome::Answered => true,
-            Outcome::Failed(error) => error.class() == Class::Caller,
-            Outcome::Dropped => false,
-        };
-        if done {
-            running.passed(Instant::now());
+        if let Some(running) = self.0 {
+            running.ended(outcome, Instant::now);
         }
     }
 }

@@ -42,7 +42,7 @@ fn bbr() -> (Bbr, Told) {
 }
 
 fn enter(bbr: &Bbr, class: Priority) -> Result<Running, Error> {
-    bbr.enter(class, Instant::now())
+    bbr.enter(class, Instant::now()).map(Running::keep)
 }
 
 fn come(bbr: &Bbr) -> Result<Running, Error> {
