@@ -12,11 +12,12 @@
 //! # Ok(()) }
 //! ```
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
+use futures_core::Stream as _;
 use tokio::time::Instant;
 
-use crate::{Connect, Endpoint, Error, Message, Method, Streaming, Transport, endpoint::MapStream};
+use crate::{Connect, Endpoint, Error, Message, Method, Streaming, Transport, endpoint::MapStream, layer::timeout};
 
 mod health;
 #[cfg(feature = "tls")]
@@ -57,7 +58,11 @@ pub(crate) struct Until(pub(crate) Instant);
 
 impl MapStream for Until {
     fn map<M: Message>(self, stream: Streaming<M>) -> Streaming<M> {
-        stream.until(self.0, |failed| failed.unwrap_or_else(expired))
+        let (mut stream, mut until) = (stream, timeout::Until::new(self.0));
+        Streaming::new(futures_util::stream::poll_fn(move |cx| {
+            let polled = until.poll(cx, |cx| Pin::new(&mut stream).poll_next(cx));
+            polled.map(|in_time| in_time.unwrap_or_else(|| Some(Err(expired()))))
+        }))
     }
 }
 

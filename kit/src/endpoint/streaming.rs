@@ -1,22 +1,17 @@
 use std::{
     any::Any,
     fmt,
-    future::Future as _,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
     task::{Context as TaskContext, Poll, ready},
-    time::Duration,
 };
 
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::sync::mpsc;
 
 use crate::Error;
 
@@ -126,43 +121,6 @@ impl<T: Send + 'static> Streaming<T> {
     pub fn hold(mut self, guard: impl Any + Send) -> Self {
         self.held.push(Box::new(guard));
         self
-    }
-
-    /// The stream, ended at `deadline` with the error that `failed` makes of `None` if it has not ended by then; its own errors
-    /// pass through `failed` too. Polls the clock for every message, so that a stream that is always ready is ended too.
-    #[must_use]
-    pub(crate) fn until(mut self, deadline: Instant, failed: impl Fn(Option<Error>) -> Error + Send + 'static) -> Self {
-        let mut sleep = Box::pin(sleep_until(deadline));
-        Self::new(futures_util::stream::poll_fn(move |cx| {
-            if sleep.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Some(Err(failed(None))));
-            }
-            Pin::new(&mut self).poll_next(cx).map_err(|error| failed(Some(error)))
-        }))
-    }
-
-    /// The stream, ended with the error of `failed` when somebody has waited longer than `limit` for its next message. The time in
-    /// which nobody asks for one is not counted: a reader that is slow is no fault of the sender.
-    #[must_use]
-    pub(crate) fn within(mut self, limit: Duration, failed: impl Fn() -> Error + Send + 'static) -> Self {
-        let mut sleep: Option<Pin<Box<Sleep>>> = None;
-        let mut waiting = false;
-        Self::new(futures_util::stream::poll_fn(move |cx| {
-            if let Poll::Ready(item) = Pin::new(&mut self).poll_next(cx) {
-                waiting = false;
-                return Poll::Ready(item);
-            }
-            if !waiting {
-                let Some(until) = Instant::now().checked_add(limit) else { return Poll::Pending };
-                match &mut sleep {
-                    Some(sleep) => sleep.as_mut().reset(until),
-                    None => sleep = Some(Box::pin(sleep_until(until))),
-                }
-                waiting = true;
-            }
-            let over = sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
-            if over { Poll::Ready(Some(Err(failed()))) } else { Poll::Pending }
-        }))
     }
 
     /// The stream with each message passed through `f`.
@@ -314,37 +272,6 @@ mod tests {
 
         let (sender, mut stream) = Streaming::<i32>::channel(2);
         drop(sender);
-        assert_eq!(stream.message().await.unwrap(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_that_is_always_ready_ends_at_its_deadline() {
-        let deadline = Instant::now() + Duration::from_secs(1);
-        let mut stream = Streaming::from_iter(0..).until(deadline, |_| Error::deadline_exceeded("over"));
-        assert_eq!(stream.message().await.unwrap(), Some(0));
-        tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);
-        assert_eq!(stream.message().await.unwrap(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_the_time_in_which_somebody_waits_counts_between_messages() {
-        let second = Duration::from_secs(1);
-        let (sender, stream) = Streaming::channel(1);
-        let mut stream = stream.within(second, || Error::deadline_exceeded("quiet"));
-        sender.send(Ok(1)).await.unwrap();
-        tokio::time::advance(10 * second).await;
-        assert_eq!(stream.message().await.unwrap(), Some(1), "nobody asked for it before");
-        for number in 2..5 {
-            let late = async {
-                tokio::time::sleep(second / 2).await;
-                sender.send(Ok(number)).await.unwrap();
-            };
-            assert_eq!(tokio::join!(stream.message(), late).0.unwrap(), Some(number), "each has its own time");
-        }
-        let began = Instant::now();
-        assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);
-        assert_eq!(began.elapsed(), second);
         assert_eq!(stream.message().await.unwrap(), None);
     }
 }

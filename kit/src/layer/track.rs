@@ -180,46 +180,62 @@ where
     }
 }
 
-/// Follows a stream of answers that has begun, for who follows the call itself by hand.
-pub(crate) fn follow<Res: Payload>(response: Response<Res>, mut track: impl Track) -> Response<Res> {
-    track.streaming();
-    response.map(|payload| payload.map_stream(Open(Some(track))))
+/// Follows a stream of answers that has begun.
+fn follow<Res: Payload>(response: Response<Res>, track: impl Track) -> Response<Res> {
+    response.map(|payload| payload.map_stream(Open::streaming(track)))
 }
 
 /// A call that has not ended.
 #[derive(Debug)]
-struct Open<T: Track>(Option<T>);
+pub(crate) struct Open<T: Track>(Option<T>);
+
+impl<T: Track> Open<T> {
+    /// One whose answer is a stream that has begun.
+    pub(crate) fn streaming(mut track: T) -> Self {
+        track.streaming();
+        Self(Some(track))
+    }
+
+    /// The call is over, if it was not yet.
+    pub(crate) fn end(&mut self, outcome: Outcome<'_>) {
+        if let Some(track) = self.0.take() {
+            track.end(outcome);
+        }
+    }
+
+    /// The next message of the stream, of which the track is told. There is none after the end.
+    #[inline]
+    pub(crate) fn poll<M: Message>(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        next: impl FnOnce(&mut TaskContext<'_>) -> Poll<Option<Result<M, Error>>>,
+    ) -> Poll<Option<Result<M, Error>>> {
+        let Some(track) = &mut self.0 else { return Poll::Ready(None) };
+        let polled = track.within(|| next(cx));
+        match &polled {
+            Poll::Pending => track.waiting::<M>(),
+            Poll::Ready(Some(Ok(message))) => track.message(message),
+            Poll::Ready(end) => {
+                let outcome = match end {
+                    Some(Err(error)) => Outcome::Failed(error),
+                    _ => Outcome::Answered,
+                };
+                self.end(outcome);
+            }
+        }
+        polled
+    }
+}
 
 impl<T: Track> Drop for Open<T> {
     fn drop(&mut self) {
-        if let Some(track) = self.0.take() {
-            track.end(Outcome::Dropped);
-        }
+        self.end(Outcome::Dropped);
     }
 }
 
 impl<T: Track> MapStream for Open<T> {
     fn map<M: Message>(mut self, mut stream: Streaming<M>) -> Streaming<M> {
-        Streaming::new(futures_util::stream::poll_fn(move |cx| {
-            let Some(track) = &mut self.0 else { return Poll::Ready(None) };
-            let Poll::Ready(item) = track.within(|| Pin::new(&mut stream).poll_next(cx)) else {
-                track.waiting::<M>();
-                return Poll::Pending;
-            };
-            match &item {
-                Some(Ok(message)) => track.message(message),
-                end => {
-                    let outcome = match end {
-                        Some(Err(error)) => Outcome::Failed(error),
-                        _ => Outcome::Answered,
-                    };
-                    if let Some(track) = self.0.take() {
-                        track.end(outcome);
-                    }
-                }
-            }
-            Poll::Ready(item)
-        }))
+        Streaming::new(futures_util::stream::poll_fn(move |cx| self.poll(cx, |cx| Pin::new(&mut stream).poll_next(cx))))
     }
 }
 

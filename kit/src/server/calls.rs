@@ -37,7 +37,10 @@ pub(super) struct ConnectionCalls(Arc<Here>);
 
 struct Here {
     running: AtomicUsize,
-    begun: AtomicUsize,
+    /// A write waits for the client.
+    writing: AtomicBool,
+    /// Changes with each call that begins and each write that was waited for.
+    activity: AtomicUsize,
     all: Arc<State>,
 }
 
@@ -57,7 +60,8 @@ impl Calls {
     pub(super) fn of_connection(&self) -> ConnectionCalls {
         ConnectionCalls(Arc::new(Here {
             running: AtomicUsize::new(0),
-            begun: AtomicUsize::new(0),
+            writing: AtomicBool::new(false),
+            activity: AtomicUsize::new(0),
             all: Arc::clone(&self.0),
         }))
     }
@@ -74,9 +78,18 @@ impl ConnectionCalls {
         Call::begin(&self.0)
     }
 
-    /// How many calls have begun on this connection, more or less: it changes with each.
-    pub(super) fn begun_here(&self) -> usize {
-        self.0.begun.load(Ordering::Relaxed)
+    /// `None` while there is something to do on this connection; else a number that is another one after each call, and after
+    /// each write that the client kept waiting.
+    pub(super) fn idle_since(&self) -> Option<usize> {
+        let busy = self.running_here() > 0 || self.0.writing.load(Ordering::Relaxed);
+        (!busy).then(|| self.0.activity.load(Ordering::Relaxed))
+    }
+
+    /// A write waits for the client, or does no longer. An answer is over for its call when the connection has it, which may be
+    /// long before the client has.
+    pub(super) fn write_waits(&self, waits: bool) {
+        self.0.writing.store(waits, Ordering::Relaxed);
+        self.0.act();
     }
 
     /// Answers a request of HTTP/1.1, counted.
@@ -105,9 +118,15 @@ impl Call {
     fn begin(here: &Arc<Here>) -> Self {
         here.all.running.fetch_add(1, Ordering::Relaxed);
         here.running.fetch_add(1, Ordering::Relaxed);
-        // Calls of one connection begin one after the other: no need for a locked addition.
-        here.begun.store(here.begun.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        here.act();
         Self(Arc::clone(here))
+    }
+}
+
+impl Here {
+    fn act(&self) {
+        // Only the task of the connection does this: no need for a locked addition.
+        self.activity.store(self.activity.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 }
 

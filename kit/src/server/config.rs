@@ -20,11 +20,12 @@ pub struct ServerConfig {
     pub socket: SocketConfig,
     /// The most connections at a time; more wait in the kernel's queue, at a stop for one that ends. Default: 10 000.
     pub max_connections: usize,
-    /// How long a client may take to send its headers. Default: 10 s, so that slow clients can't hold connections.
+    /// How long a client may take to say its first words. Over HTTP/1 also how long a connection may wait, at most twice: for the rest
+    /// of the headers, and for the next request. Default: 10 s, so that slow clients can't hold connections.
     #[serde(with = "duration")]
     pub header_timeout: Duration,
-    /// How long a client may take no byte of what is sent to it; then its connection ends, and the calls on it are cut. Default:
-    /// 60 s, as nginx has it (`send_timeout`); 0 waits for ever.
+    /// How long a client may take no byte of what is sent to it; then its connection ends, and the calls on it are cut. A stream of
+    /// HTTP/2 whose window is shut for so long ends by itself. Default: 60 s, as nginx has it (`send_timeout`); 0 waits for ever.
     #[serde(with = "duration")]
     pub write_timeout: Duration,
     /// How long a TLS handshake may take. Default: 10 s.

@@ -186,7 +186,7 @@ impl Connections {
                 () = aged => {}
             }
         });
-        let stream = WriteTimeout::new(stream, self.write_timeout);
+        let stream = WriteTimeout::new(stream, self.write_timeout, calls.clone());
         let mut reading = std::pin::pin!(first_bytes::read(stream, self.header_timeout));
         let (read, ends) = tokio::select! {
             // What has arrived is taken before the connection is told to end.

@@ -55,6 +55,7 @@ mod health;
 mod hook;
 mod http2;
 mod listener;
+mod memory;
 mod port;
 mod runtime;
 mod signal;
@@ -347,6 +348,7 @@ impl Server {
                 cores.observe(metrics).map_err(ServeError::setup)?;
             }
         }
+        memory::keep_what_messages_need();
         let mut listeners = Vec::new();
         for (address, protocols) in &self.ports {
             let app = match protocols {

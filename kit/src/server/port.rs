@@ -18,7 +18,7 @@ use tower::{
 use crate::{
     Peer,
     transport::{
-        grpc::{GrpcService, UnaryCall},
+        grpc::{DirectCall, GrpcService},
         http::{
             Answering, Body, CorsConfig, HttpService, around_cors,
             bodies::{AnswerBody, RequestBody},
@@ -45,7 +45,7 @@ pub(super) enum App {
 #[derive(Clone)]
 pub(super) struct GrpcApp {
     service: Boxed,
-    /// Whose unary calls need none of what stands around the service.
+    /// Whose calls with one message need none of what stands around the service.
     direct: GrpcService,
 }
 
@@ -77,17 +77,17 @@ impl App {
         AppFuture::Other { answering: other.clone().oneshot(request) }
     }
 
-    /// Starts a unary gRPC call from a stream of HTTP/2; gives back what is anything else. A call from a browser's page is
+    /// Starts a gRPC call whose request is one message, from a stream of HTTP/2; gives back what is anything else. A call from a browser's page is
     /// something else: who may call is decided around the service.
     #[expect(clippy::result_large_err, reason = "it is no error: what is given back is answered in another way")]
-    pub(super) fn unary(
+    pub(super) fn direct(
         &self,
         request: http::Request<RecvStream>,
         peer: &Arc<Peer>,
-    ) -> Result<UnaryCall, http::Request<RecvStream>> {
+    ) -> Result<DirectCall, http::Request<RecvStream>> {
         match self {
             Self::Grpc(grpc) | Self::Both(_, grpc) if !request.headers().contains_key(header::ORIGIN) => {
-                grpc.direct.unary(request, peer)
+                grpc.direct.direct(request, peer)
             }
             _ => Err(request),
         }

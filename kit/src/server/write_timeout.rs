@@ -13,34 +13,71 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
+use super::calls::ConnectionCalls;
+
 /// Ends writing when not a byte is taken for `limit`: a slow client is served, one that has stopped to read is not. HTTP/2 has
 /// its pings, HTTP/1 has nothing else.
 pub(super) struct WriteTimeout<S> {
     inner: S,
+    patience: Patience,
+    calls: ConnectionCalls,
+}
+
+/// How long one waits for a peer that takes nothing.
+pub(super) struct Patience {
     limit: Duration,
-    // Made when a write waits for the first time, which is seldom.
+    // Made when one waits for the first time, which is seldom.
     clock: Option<Pin<Box<Sleep>>>,
     waits: bool,
 }
 
-impl<S> WriteTimeout<S> {
-    /// With a `limit` of zero it waits for ever.
-    pub(super) fn new(inner: S, limit: Duration) -> Self {
-        Self { inner, limit, clock: None, waits: false }
+impl Patience {
+    /// With a `limit` of zero one waits for ever.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, clock: None, waits: false }
     }
 
-    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() || self.limit.is_zero() {
-            self.waits = false;
-            return written;
+    /// The peer has taken something. Whether it had been waited for.
+    pub(super) fn renew(&mut self) -> bool {
+        std::mem::take(&mut self.waits)
+    }
+
+    /// Done when the peer has taken nothing for too long. To be polled while it takes nothing.
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let began = !std::mem::replace(&mut self.waits, true);
+        if self.limit.is_zero() {
+            return Poll::Pending;
         }
         let limit = self.limit;
         let clock = self.clock.get_or_insert_with(|| Box::pin(sleep(limit)));
-        if !self.waits {
-            self.waits = true;
+        if began {
             clock.as_mut().reset(Instant::now() + limit);
         }
-        std::task::ready!(clock.as_mut().poll(cx));
+        clock.as_mut().poll(cx)
+    }
+
+    fn waits(&self) -> bool {
+        self.waits
+    }
+}
+
+impl<S> WriteTimeout<S> {
+    /// With a `limit` of zero it waits for ever.
+    pub(super) fn new(inner: S, limit: Duration, calls: ConnectionCalls) -> Self {
+        Self { inner, patience: Patience::new(limit), calls }
+    }
+
+    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            if self.patience.renew() {
+                self.calls.write_waits(false);
+            }
+            return written;
+        }
+        if !self.patience.waits() {
+            self.calls.write_waits(true);
+        }
+        std::task::ready!(self.patience.poll_over(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 }
@@ -88,10 +125,14 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(60);
 
+    fn calls() -> ConnectionCalls {
+        crate::server::calls::Calls::default().of_connection()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_stops_to_read_is_cut_off() {
         let (client, server) = tokio::io::duplex(64);
-        let mut server = WriteTimeout::new(server, LIMIT);
+        let mut server = WriteTimeout::new(server, LIMIT, calls());
         let started = Instant::now();
         let error = server.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -102,7 +143,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_reads_slowly_is_served_and_silence_is_no_matter() {
         let (mut client, server) = tokio::io::duplex(1);
-        let mut server = WriteTimeout::new(server, LIMIT);
+        let mut server = WriteTimeout::new(server, LIMIT, calls());
         let reads = async {
             let mut taken = Vec::new();
             for _ in 0..10 {
@@ -124,7 +165,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn zero_waits_for_ever() {
         let (_client, server) = tokio::io::duplex(64);
-        let mut server = WriteTimeout::new(server, Duration::ZERO);
+        let mut server = WriteTimeout::new(server, Duration::ZERO, calls());
         assert!(timeout(LIMIT * 1000, server.write_all(&[0; 1000])).await.is_err());
     }
 }

@@ -69,6 +69,12 @@ pub trait Export: Send + Sync + 'static {
     /// Takes a span, or drops and counts it.
     fn export(&self, span: FinishedSpan);
 
+    /// Whether a span that begins now is worth recording. Asked before anything of it is kept; who says no, for want of room, has counted
+    /// it as dropped. Default: true.
+    fn admit(&self) -> bool {
+        true
+    }
+
     /// Whether the server's span of a call has the id of the client's, as Zipkin's model has it. Default: false.
     fn joins(&self) -> bool {
         false
@@ -78,6 +84,9 @@ pub trait Export: Send + Sync + 'static {
 impl<E: Export + ?Sized> Export for Arc<E> {
     fn export(&self, span: FinishedSpan) {
         (**self).export(span);
+    }
+    fn admit(&self) -> bool {
+        (**self).admit()
     }
     fn joins(&self) -> bool {
         (**self).joins()

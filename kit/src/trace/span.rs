@@ -100,7 +100,7 @@ impl Shared {
         let Origin { context, state, wish, shared } = origin;
         let joined = self.joins && self.propagation.is_b3();
         let ids = Ids { context, state, wish, kind, propagation: self.propagation, joined };
-        if context.sampled() == Some(true) && self.export.is_some() {
+        if context.sampled() == Some(true) && self.export.as_ref().is_some_and(|export| export.admit()) {
             self.record(ids, shared, name())
         } else {
             Span(State::Unrecorded(ids))

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream};
+use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 
 /// A body that gives the window of its stream back as it is read: who reads slowly is sent slowly.
@@ -29,8 +29,8 @@ impl Body for Received {
     type Error = h2::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        // A reset without an error says that the rest is not needed, not that it is missing (RFC 9113, section 8.1).
-        let is_end = |error: &h2::Error| error.reason() == Some(Reason::NO_ERROR);
+        // Every reset is an error, one with NO_ERROR too: that is for a server to say, of a request whose rest it does not need
+        // (RFC 9113, section 8.1). Of a client's it says that the rest is missing, as proxies do whose own caller has gone.
         if !self.data_done {
             match ready!(self.stream.poll_data(cx)) {
                 Some(Ok(data)) => {
@@ -39,14 +39,12 @@ impl Body for Received {
                     self.length = self.length.map(|length| length.saturating_sub(data.len() as u64));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                Some(Err(error)) if is_end(&error) => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => self.data_done = true,
             }
         }
         match ready!(self.stream.poll_trailers(cx)) {
             Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
-            Err(error) if is_end(&error) => Poll::Ready(None),
             Err(error) => Poll::Ready(Some(Err(error))),
         }
     }

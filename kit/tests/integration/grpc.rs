@@ -120,6 +120,7 @@ async fn compression_is_negotiated() {
         let mut client = client.send_compressed(encoding).accept_compressed(encoding);
         let refused = unary::<Line, Line>(&mut client, SAY, tonic::Request::new(long.clone())).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::Unimplemented);
+        assert!(refused.metadata().contains_key("x-request-id"), "{refused:?}");
     }
     // Nothing is compressed for a client that did not ask.
     let mut client = tonic::client::Grpc::new(tonic_channel(&server).await);

@@ -36,8 +36,10 @@ pub(crate) async fn finishes_what_runs(base: &ServerConfig) {
             say: saying(move |_, said| {
                 let (told, go) = (told.clone(), Arc::clone(&handler_go));
                 async move {
+                    // Before it tells: who is told may be faster than the next line.
+                    let notified = go.notified();
                     told.send(()).unwrap();
-                    go.notified().await;
+                    notified.await;
                     Ok(line(&said.text.to_uppercase()))
                 }
             })
@@ -47,8 +49,9 @@ pub(crate) async fn finishes_what_runs(base: &ServerConfig) {
                 async move {
                     let (sender, lines) = Streaming::channel(1);
                     tokio::spawn(async move {
+                        let notified = go.notified();
                         sender.send(Ok(line("before"))).await.unwrap();
-                        go.notified().await;
+                        notified.await;
                         sender.send(Ok(line("after"))).await.unwrap();
                     });
                     Ok(lines)

@@ -27,5 +27,4 @@ mod service;
 
 pub(crate) use hook::{catch, catch_in, install};
 pub use layer::RecoverLayer;
-pub(crate) use service::recovered;
 pub use service::{Recover, ResponseFuture};

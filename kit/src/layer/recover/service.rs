@@ -86,7 +86,7 @@ where
 }
 
 /// A stream of answers whose panics are recovered.
-pub(crate) fn recovered<Res: Payload>(response: Response<Res>) -> Response<Res> {
+fn recovered<Res: Payload>(response: Response<Res>) -> Response<Res> {
     response.map(|payload| payload.map_stream(RecoverStream))
 }
 

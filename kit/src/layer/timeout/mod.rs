@@ -36,6 +36,7 @@ mod config;
 mod layer;
 mod limits;
 mod service;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -43,5 +44,8 @@ pub use config::TimeoutConfig;
 pub(in crate::layer) use config::{read as read_limit, write as write_limit};
 pub use layer::TimeoutLayer;
 pub use limits::TimeoutLimits;
-pub(crate) use service::{Deadline, Side, answering, listening};
+pub(crate) use service::{Deadline, Side, listening};
 pub use service::{ResponseFuture, Timeout};
+pub(crate) use stream::StreamLimits;
+#[cfg(any(feature = "grpc", feature = "http"))]
+pub(crate) use stream::Until;

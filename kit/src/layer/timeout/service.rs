@@ -9,8 +9,8 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 
-use super::TimeoutLimits;
-use crate::{Class, Code, Context, Error, Message, Payload, Request, Response, Streaming, endpoint::MapStream};
+use super::{TimeoutLimits, stream::StreamLimits};
+use crate::{Class, Code, Context, Error, Payload, Request, Response};
 
 /// Ends calls at their deadline: see the [module](super).
 #[derive(Clone, Debug)]
@@ -130,24 +130,17 @@ impl TimeoutLimits {
 /// A stream of requests that ends when its next message does not come.
 pub(crate) fn listening<Req: Payload>(request: Request<Req>, idle: Option<Duration>) -> Request<Req> {
     match idle {
-        Some(limit) => request.map(|messages| messages.map_stream(Idle { limit, failed: silent })),
+        Some(limit) => request.map(|messages| messages.map_stream(StreamLimits::of_requests(limit))),
         None => request,
     }
 }
 
 /// A stream of answers that ends at the deadline, or when its next message does not come.
-pub(crate) fn answering<Res: Payload>(
-    response: Response<Res>,
-    deadline: Deadline,
-    idle: Option<Duration>,
-) -> Response<Res> {
-    response.map(|answers| {
-        let answers = match idle {
-            Some(limit) => answers.map_stream(Idle { limit, failed: stuck }),
-            None => answers,
-        };
-        answers.map_stream(deadline)
-    })
+fn answering<Res: Payload>(response: Response<Res>, deadline: Deadline, idle: Option<Duration>) -> Response<Res> {
+    if deadline.at.is_none() && idle.is_none() {
+        return response;
+    }
+    response.map(|answers| answers.map_stream(StreamLimits::of_answers(deadline, idle)))
 }
 
 pin_project! {
@@ -197,38 +190,4 @@ where
         ready!(sleep.get_or_insert_with(|| Box::pin(sleep_until(at))).as_mut().poll(cx));
         Poll::Ready(Err(deadline.exceeded()))
     }
-}
-
-/// Ends a stream at the deadline.
-impl MapStream for Deadline {
-    fn map<M: Message>(self, stream: Streaming<M>) -> Streaming<M> {
-        match self.at {
-            Some(at) => {
-                stream.until(at, move |failed| failed.map_or_else(|| self.exceeded(), |error| self.judge(error)))
-            }
-            None => stream,
-        }
-    }
-}
-
-/// Ends a stream whose next message does not come.
-struct Idle {
-    limit: Duration,
-    failed: fn(Duration) -> Error,
-}
-
-impl MapStream for Idle {
-    fn map<M: Message>(self, stream: Streaming<M>) -> Streaming<M> {
-        let Self { limit, failed } = self;
-        stream.within(limit, move || failed(limit))
-    }
-}
-
-/// The caller says no more: that is no fault of the service's.
-fn silent(limit: Duration) -> Error {
-    Error::cancelled(format!("no message of the request came for {}", crate::duration::format(limit)))
-}
-
-fn stuck(limit: Duration) -> Error {
-    Error::deadline_exceeded(format!("no message of the answer came for {}", crate::duration::format(limit)))
 }

@@ -47,6 +47,26 @@ async fn a_request_that_comes_just_after_the_stop_on_a_new_connection_is_answere
     assert!(answer.contains("connection: close\r\n"), "{answer}");
 }
 
+/// An answer that is handed over in one piece is over for its call long before a slow client has it.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_gets_all_of_its_answer() {
+    const SIZE: usize = 1024 * 1024;
+    let app = App::new(axum::Router::new().route("/", get(async || vec![b'x'; SIZE])));
+    let config = ServerConfig { header_timeout: Duration::from_secs(1), ..ServerConfig::default() };
+    let (mut client, _connections) = connect(&config, app).await;
+    client.write_all(REQUEST).await.unwrap();
+    let mut read = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    while read < SIZE {
+        sleep(config.header_timeout * 5).await;
+        let count = client.read(&mut buffer).await.unwrap();
+        assert!(count > 0, "cut after {read} bytes");
+        read += count;
+    }
+    // And then it is silent.
+    while client.read(&mut buffer).await.unwrap() > 0 {}
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_head_of_a_request_that_has_begun_is_waited_for() {
     let (mut client, connections) = connect(&ServerConfig::default(), here()).await;

@@ -4,9 +4,8 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -15,22 +14,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Body as _;
 
 use super::{
-    super::{
-        calls::Call,
-        port::{App, AppFuture},
-    },
+    super::{calls::Call, port::AppFuture},
+    Served,
     sending::Sending,
 };
-use crate::{
-    Peer,
-    transport::{
-        grpc::{Answer, UnaryCall, ok},
-        http::{
-            Body,
-            bodies::{AnswerBody, RequestBody},
-        },
-        received::Received,
+use crate::transport::{
+    grpc::{Answer, DirectCall, ok_trailers},
+    http::{
+        Body,
+        bodies::{AnswerBody, RequestBody},
     },
+    received::Received,
 };
 
 /// The largest message that is handed to the connection with its headers and trailers, whatever the window of the stream: what
@@ -41,38 +35,44 @@ const AT_ONCE: usize = 16 * 1024;
 pub(super) struct Exchange {
     respond: SendResponse<Bytes>,
     state: State,
+    write_timeout: Duration,
     _call: Call,
 }
 
 enum State {
-    Unary(UnaryCall),
+    Direct(DirectCall),
     Any(Pin<Box<AppFuture>>),
     Sending(Box<Sending>),
 }
 
 impl Exchange {
+    /// Begins a call. `None` when that panicked: its stream is reset.
     pub(super) fn new(
-        app: &App,
-        peer: &Arc<Peer>,
+        served: &Served,
         request: http::Request<RecvStream>,
-        respond: SendResponse<Bytes>,
-        call: Call,
-    ) -> Self {
-        let state = match app.unary(request, peer) {
-            Ok(call) => State::Unary(call),
+        mut respond: SendResponse<Bytes>,
+    ) -> Option<Self> {
+        let call = served.calls.begin();
+        let begin = || match served.app.direct(request, &served.peer) {
+            Ok(call) => State::Direct(call),
             Err(request) => {
                 let (parts, stream) = request.into_parts();
                 let body = RequestBody::Boxed(Body::new(Received::new(&parts.headers, stream)));
-                State::Any(Box::pin(app.answer(http::Request::from_parts(parts, body), peer)))
+                State::Any(Box::pin(served.app.answer(http::Request::from_parts(parts, body), &served.peer)))
             }
         };
-        Self { respond, state, _call: call }
+        // What a service does before its future is there is in the task of the connection, too.
+        let Ok(state) = catch_unwind(AssertUnwindSafe(begin)) else {
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            return None;
+        };
+        Some(Self { respond, state, write_timeout: served.write_timeout, _call: call })
     }
 
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
             let answered = match &mut self.state {
-                State::Unary(call) => call.as_mut().poll(cx).map(Self::unary),
+                State::Direct(call) => call.as_mut().poll(cx).map(Self::direct),
                 State::Any(call) => call.as_mut().poll(cx).map(Self::any),
                 State::Sending(sending) => return sending.poll(cx),
             };
@@ -92,16 +92,16 @@ impl Exchange {
                 Rest::Nothing => return Poll::Ready(Ok(())),
                 Rest::Message(message) if message.len() <= AT_ONCE => {
                     stream.send_data(message, false)?;
-                    return Poll::Ready(stream.send_trailers(ok()));
+                    return Poll::Ready(stream.send_trailers(ok_trailers()));
                 }
-                Rest::Message(message) => Sending::piece(stream, message, ok()),
-                Rest::Body(body) => Sending::body(stream, body),
+                Rest::Message(message) => Sending::piece(stream, message, ok_trailers(), self.write_timeout),
+                Rest::Body(body) => Sending::body(stream, body, self.write_timeout),
             };
             self.state = State::Sending(Box::new(sending));
         }
     }
 
-    fn unary(answer: Answer) -> (http::Response<()>, Rest) {
+    fn direct(answer: Answer) -> (http::Response<()>, Rest) {
         let (mut headers, rest) = match answer {
             Answer::Message(headers, message) => (headers, Rest::Message(message)),
             Answer::Failed(headers) => (headers, Rest::Nothing),

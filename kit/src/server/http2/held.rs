@@ -19,8 +19,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// takes about so much at a time from a socket with its usual buffers.
 const MOST: usize = 64 * 1024;
 
-/// What an idle connection keeps of the buffer: nothing but what costs little.
-const KEPT: usize = 1024;
+/// What is worth a write of its own, behind what waits: to copy it would cost more than the write does.
+const LARGE: usize = 8 * 1024;
+
+/// The most pieces of one write: h2 has a head and a payload.
+const PIECES: usize = 8;
+
+/// What a connection keeps of the buffer from turn to turn: the answers of some ten small calls.
+const KEPT: usize = 4 * 1024;
 
 /// Whether writes are held back. Set and read by the task of the connection alone.
 #[derive(Clone, Default)]
@@ -53,24 +59,43 @@ impl<S> Held<S> {
 impl<S: AsyncWrite + Unpin> Held<S> {
     /// Writes out what waits.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_through(cx, &[]).map_ok(|_| ())
+    }
+
+    /// Whether so many bytes more are held back, for the end of the turn or to go with what waits.
+    fn holds(&self, length: usize) -> bool {
+        (self.hold.is_on() || !self.waiting.is_empty()) && length < LARGE && self.waiting.len() < MOST
+    }
+
+    /// Writes out what waits, and these behind it in the same write; how much of these was written.
+    fn poll_through(&mut self, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         while let Some(rest) = self.waiting.get(self.written..).filter(|rest| !rest.is_empty()) {
-            match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
+            let mut pieces = [io::IoSlice::new(&[]); PIECES];
+            let all = std::iter::once(rest).chain(slices.iter().map(|slice| &**slice));
+            for (piece, bytes) in pieces.iter_mut().zip(all) {
+                *piece = io::IoSlice::new(bytes);
+            }
+            let waited = rest.len();
+            match ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &pieces))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.written += written,
+                written if written <= waited => self.written += written,
+                written => {
+                    self.clear();
+                    return Poll::Ready(Ok(written - waited));
+                }
             }
         }
+        self.clear();
+        if slices.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+    }
+
+    fn clear(&mut self) {
         self.written = 0;
         self.waiting.clear();
         self.waiting.shrink_to(KEPT);
-        Poll::Ready(Ok(()))
-    }
-
-    /// Whether what is written now has to wait, behind what waits already or for the end of the turn; makes room for it.
-    fn poll_waits(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if self.waiting.len() >= MOST {
-            ready!(self.poll_out(cx))?;
-        }
-        Poll::Ready(Ok(self.hold.is_on() || !self.waiting.is_empty()))
     }
 }
 
@@ -81,12 +106,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !ready!(self.poll_waits(cx))? {
-            return Pin::new(&mut self.inner).poll_write(cx, bytes);
-        }
-        self.waiting.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -111,14 +132,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if !ready!(self.poll_waits(cx))? {
-            return Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        if !self.holds(length) {
+            return self.poll_through(cx, slices);
         }
-        let before = self.waiting.len();
         for slice in slices {
             self.waiting.extend_from_slice(slice);
         }
-        Poll::Ready(Ok(self.waiting.len() - before))
+        Poll::Ready(Ok(length))
     }
 }
 
@@ -152,16 +173,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_large_goes_at_once_behind_what_waits() {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let hold = Hold::default();
+        let mut server = Held::new(server, hold.clone());
+        hold.set(true);
+        server.write_all(b"small").await.unwrap();
+        let (head, large) = ([1; 9], vec![2; LARGE]);
+        let slices = [io::IoSlice::new(&head), io::IoSlice::new(&large)];
+        assert_eq!(server.write_vectored(&slices).await.unwrap(), 9 + LARGE);
+        let mut read = vec![0; 5 + 9 + LARGE];
+        client.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, [b"small".as_slice(), &head, &large].concat());
+        assert!(server.waiting.is_empty());
+    }
+
+    #[tokio::test]
     async fn what_is_held_back_is_bounded() {
         let (mut client, server) = tokio::io::duplex(8);
         let hold = Hold::default();
         let mut server = Held::new(server, hold.clone());
         hold.set(true);
-        let sent = vec![7; 3 * MOST];
+        let sent: Vec<u8> = (0..10 * MOST).map(|at| (at % 251) as u8).collect();
         let writes = async {
-            for chunk in sent.chunks(1000) {
+            let mut rest = &sent[..];
+            for size in [1, 1000, LARGE - 1, LARGE, 3 * LARGE].iter().cycle() {
+                let (chunk, after) = rest.split_at((*size).min(rest.len()));
                 server.write_all(chunk).await.unwrap();
-                assert!(server.waiting.len() < MOST + 1000);
+                assert!(server.waiting.len() < MOST + LARGE);
+                rest = after;
+                if rest.is_empty() {
+                    break;
+                }
             }
             server.shutdown().await.unwrap();
         };
@@ -171,6 +214,6 @@ mod tests {
             read
         };
         let ((), read) = tokio::join!(writes, reads);
-        assert_eq!(read.len(), sent.len());
+        assert!(read == sent);
     }
 }

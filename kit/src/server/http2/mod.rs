@@ -56,6 +56,7 @@ const KEPT: usize = 4;
 pub(super) struct Http2 {
     builder: h2::server::Builder,
     keep_alive: Duration,
+    write_timeout: Duration,
 }
 
 impl Http2 {
@@ -68,7 +69,7 @@ impl Http2 {
             .max_header_list_size(config.max_header_size)
             .max_send_buffer_size(SEND_BUFFER)
             .max_local_error_reset_streams(Some(LOCAL_RESETS));
-        Self { builder, keep_alive: config.keep_alive }
+        Self { builder, keep_alive: config.keep_alive, write_timeout: config.write_timeout }
     }
 
     /// A connection whose client has said that it speaks HTTP/2; its greeting is still to be read.
@@ -81,7 +82,7 @@ impl Http2 {
         Connection {
             state: State::Greeting(handshake),
             keep_alive: self.keep_alive,
-            served: Served { app, peer, calls },
+            served: Served { app, peer, calls, write_timeout: self.write_timeout },
             hold,
             // For one call at a time; a vector that grows from nothing has room for four, and idle connections keep it.
             arrived: Vec::with_capacity(1),
@@ -115,6 +116,7 @@ struct Served {
     app: App,
     peer: Arc<Peer>,
     calls: ConnectionCalls,
+    write_timeout: Duration,
 }
 
 /// Why a connection ended that should not have.
@@ -194,10 +196,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
                 }
                 next = connection.poll_accept(quiet);
             };
+            let mut turn = Turn::begin(&this.running);
             for (request, respond) in this.arrived.drain(..) {
-                let call = this.served.calls.begin();
-                let exchange = Exchange::new(&this.served.app, &this.served.peer, request, respond, call);
-                this.running.start(exchange, cx);
+                if let Some(exchange) = Exchange::new(&this.served, request, respond) {
+                    this.running.start(exchange, &mut turn, cx);
+                }
             }
             if this.arrived.capacity() > KEPT {
                 this.arrived = Vec::new();
@@ -223,8 +226,32 @@ enum Running {
 
 /// A call that holds its thread for so long is worth another thread: some times what it costs to wake one.
 const LONG: Duration = Duration::from_micros(100);
+/// A turn that takes so long leaves the rest of its calls to other threads: each by itself may be short.
+const LONG_TURN: Duration = Duration::from_micros(500);
 /// After a long call, so many get tasks of their own before it is tried again whether they need them.
 const PROBATION: u32 = 100;
+
+/// How long the calls of a turn take that run one after the other, where they could run on other threads.
+struct Turn {
+    /// When it began, and when its last call was over.
+    times: Option<(Instant, Instant)>,
+    is_long: bool,
+}
+
+impl Turn {
+    fn begin(running: &Running) -> Self {
+        let apart = matches!(running, Running::Apart { .. });
+        Self { times: apart.then(Instant::now).map(|now| (now, now)), is_long: false }
+    }
+
+    /// How long the call took that is over now.
+    fn took(&mut self) -> Duration {
+        let Some((began, last)) = &mut self.times else { return Duration::ZERO };
+        let now = Instant::now();
+        self.is_long = now.saturating_duration_since(*began) > LONG_TURN;
+        now.saturating_duration_since(std::mem::replace(last, now))
+    }
+}
 
 impl Running {
     fn new() -> Self {
@@ -237,23 +264,22 @@ impl Running {
     }
 
     /// Runs a call for as long as it does not wait.
-    fn start(&mut self, mut exchange: Exchange, cx: &mut Context<'_>) {
+    fn start(&mut self, mut exchange: Exchange, turn: &mut Turn, cx: &mut Context<'_>) {
         match self {
             Self::Here(waiting) => {
                 if Pin::new(&mut exchange).poll(cx).is_pending() {
                     waiting.push(exchange);
                 }
             }
-            Self::Apart { waiting, spawned_next: spawned_next @ 1.. } => {
-                *spawned_next -= 1;
+            Self::Apart { waiting, spawned_next } if turn.is_long || *spawned_next > 0 => {
+                *spawned_next = spawned_next.saturating_sub(1);
                 waiting.spawn(exchange);
             }
             Self::Apart { waiting, spawned_next } => {
-                let began = Instant::now();
                 if Pin::new(&mut exchange).poll(cx).is_pending() {
                     waiting.spawn(exchange);
                 }
-                if began.elapsed() > LONG {
+                if turn.took() > LONG {
                     *spawned_next = PROBATION;
                 }
             }

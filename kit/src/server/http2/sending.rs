@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use h2::{Reason, SendStream};
 use http::HeaderMap;
 use http_body::Body as _;
 
+use super::super::write_timeout::Patience;
 use crate::transport::http::bodies::AnswerBody;
 
 /// Sends a body as fast as the peer takes it: a piece that does not fit into the window of the stream is all that waits here.
@@ -17,6 +19,8 @@ pub(super) struct Sending {
     stream: SendStream<Bytes>,
     piece: Option<Bytes>,
     rest: Rest,
+    /// With a window that does not open. The connection is alive, so that its own clock sees nothing of it.
+    patience: Patience,
 }
 
 /// What comes after the piece that waits.
@@ -28,13 +32,14 @@ enum Rest {
 
 impl Sending {
     /// A body.
-    pub(super) fn body(stream: SendStream<Bytes>, body: AnswerBody) -> Self {
-        Self { stream, piece: None, rest: Rest::Body(body) }
+    pub(super) fn body(stream: SendStream<Bytes>, body: AnswerBody, write_timeout: Duration) -> Self {
+        Self { stream, piece: None, rest: Rest::Body(body), patience: Patience::new(write_timeout) }
     }
 
     /// One piece and trailers.
-    pub(super) fn piece(stream: SendStream<Bytes>, piece: Bytes, trailers: HeaderMap) -> Self {
-        Self { stream, piece: Some(piece), rest: Rest::Trailers(trailers) }
+    pub(super) fn piece(stream: SendStream<Bytes>, piece: Bytes, trailers: HeaderMap, write_timeout: Duration) -> Self {
+        let patience = Patience::new(write_timeout);
+        Self { stream, piece: Some(piece), rest: Rest::Trailers(trailers), patience }
     }
 
     /// Done when all was handed to the connection. It fails when the stream is gone.
@@ -49,13 +54,20 @@ impl Sending {
                     // A byte is enough to be in the queue for the window of the connection, and takes it from no other stream.
                     self.stream.reserve_capacity(1);
                     while self.stream.capacity() == 0 {
-                        match ready!(self.stream.poll_capacity(cx)) {
-                            Some(capacity) => {
+                        match self.stream.poll_capacity(cx) {
+                            Poll::Ready(Some(capacity)) => {
                                 capacity?;
                             }
-                            None => return Poll::Ready(Ok(())),
+                            Poll::Ready(None) => return Poll::Ready(Ok(())),
+                            Poll::Pending => {
+                                ready!(self.patience.poll_over(cx));
+                                tracing::debug!("the client takes nothing of an answer");
+                                self.stream.send_reset(Reason::CANCEL);
+                                return Poll::Ready(Ok(()));
+                            }
                         }
                     }
+                    self.patience.renew();
                 }
                 let last = match &self.rest {
                     Rest::Body(body) => body.is_end_stream(),

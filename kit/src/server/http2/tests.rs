@@ -140,6 +140,99 @@ async fn calls_that_wait_go_on_in_tasks_of_their_own() {
     drop(never);
 }
 
+/// A handler that blocks is tried in the task of the connection, and then the calls behind it go on elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_behind_one_that_blocks_go_to_other_tasks() {
+    let task = || tokio::task::id().to_string();
+    let blocks = async move || {
+        let began = Instant::now();
+        while began.elapsed() <= LONG {}
+        task()
+    };
+    let mut client =
+        connect(Router::new().route("/blocks", get(blocks)).route("/task", get(async move || task()))).await;
+    let mut text = async |path| {
+        let request = http::Request::get(format!("http://here{path}")).body(()).unwrap();
+        let (answer, _) = client.send.send_request(request, true).unwrap();
+        answer.await.unwrap().into_body().data().await.unwrap().unwrap()
+    };
+    text("/blocks").await;
+    // In the task of the connection both would be in the same.
+    let apart = [text("/task").await, text("/task").await];
+    assert_ne!(apart[0], apart[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_does_not_open_ends_the_answer() {
+    let pieces = || futures_util::stream::iter((0..100).map(|_| Ok::<_, std::convert::Infallible>(vec![7u8; 100_000])));
+    let pieces = get(async move || axum::body::Body::from_stream(pieces()));
+    let mut client = connect(router().route("/pieces", pieces)).await;
+    let request = http::Request::get("http://here/pieces").body(()).unwrap();
+    let (answer, _) = client.send.send_request(request, true).unwrap();
+    let mut body = answer.await.unwrap().into_body();
+    sleep(ServerConfig::default().write_timeout / 2).await;
+    assert_eq!(client.calls.running_here(), 1);
+    sleep(ServerConfig::default().write_timeout).await;
+    assert_eq!(client.calls.running_here(), 0);
+    let error = loop {
+        if let Err(error) = body.data().await.unwrap() {
+            break error;
+        }
+    };
+    assert_eq!(error.reason(), Some(Reason::CANCEL));
+    // The connection goes on.
+    assert_eq!(client.ask("/yields").await.unwrap(), (200, 0));
+}
+
+/// The half of a request must not look like all of it, whatever reason its end is given.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_reset_without_an_error_is_not_complete() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let tell = Arc::new(std::sync::Mutex::new(Some(tell)));
+    let reads = move |body: axum::body::Body| {
+        let tell = tell.lock().unwrap().take().unwrap();
+        // In a task of its own, which is not dropped with the stream.
+        tokio::spawn(async move { tell.send(body.collect().await.map(|_| ()).map_err(|_| ())) });
+        std::future::pending::<()>()
+    };
+    let mut client = connect(Router::new().route("/reads", axum::routing::post(reads))).await;
+    let request = http::Request::post("http://here/reads").body(()).unwrap();
+    let (_answer, mut stream) = client.send.send_request(request, false).unwrap();
+    stream.send_data(Bytes::from_static(b"half"), false).unwrap();
+    sleep(Duration::from_millis(1)).await;
+    stream.send_reset(Reason::NO_ERROR);
+    assert_eq!(told.await.unwrap(), Err(()));
+}
+
+/// What a service does before its future is there ended the connection, and all calls on it.
+#[tokio::test(start_paused = true)]
+async fn a_panic_before_the_call_has_begun_ends_only_that() {
+    let service = tower::service_fn(|request: http::Request<crate::transport::http::Body>| {
+        assert_ne!(request.uri().path(), "/panic", "on purpose");
+        async { Ok(http::Response::new(crate::transport::http::Body::empty())) }
+    });
+    let app = App::new(service);
+    let served =
+        Served { app, peer: Arc::default(), calls: Calls::default().of_connection(), write_timeout: Duration::ZERO };
+    let (client, server) = tokio::io::duplex(64 * 1024);
+    let serve = async move {
+        let mut connection = h2::server::handshake(server).await.unwrap();
+        while let Some(Ok((request, respond))) = connection.accept().await {
+            if let Some(exchange) = Exchange::new(&served, request, respond) {
+                exchange.await;
+            }
+        }
+    };
+    tokio::spawn(serve);
+    let (mut send, connection) = h2::client::handshake(client).await.unwrap();
+    tokio::spawn(connection);
+    for (path, reason) in [("/panic", Some(Reason::INTERNAL_ERROR)), ("/", None)] {
+        let request = http::Request::get(format!("http://here{path}")).body(()).unwrap();
+        let (answer, _) = send.send_request(request, true).unwrap();
+        assert_eq!(answer.await.err().and_then(|error| error.reason()), reason);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_its_own_call() {
     let mut client = connect(router()).await;

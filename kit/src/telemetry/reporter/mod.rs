@@ -1,6 +1,7 @@
 //! Sends finished spans to a collector, in the background: nothing that the collector does, or does not do, reaches a call.
 //!
-//! A span goes into a queue that is bounded by count and by bytes, and is dropped and counted when that is full. One task
+//! A span goes into a queue that is bounded by count and by bytes, and is dropped and counted when that is full; one that begins while
+//! it is full is not recorded in the first place. One task
 //! takes them out in batches, writes them in the format of the collector, compresses, sends, and tries again with growing
 //! pauses when the collector can't be reached or is overloaded. What is lost is counted ([`ReporterFigures`]) and logged once
 //! when the loss begins and once when it ends.
@@ -25,7 +26,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -108,6 +109,8 @@ struct Counters {
     /// Bytes that may wait.
     most_bytes: usize,
     bytes: AtomicUsize,
+    /// A span was refused, and none was taken out since.
+    full: AtomicBool,
     /// Spans that came into the queue, and those that found it full.
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -159,7 +162,16 @@ impl Export for Exporter {
             counters.bytes.fetch_sub(size, Ordering::AcqRel);
             counters.accepted.fetch_sub(1, Ordering::AcqRel);
             counters.refused.fetch_add(1, Ordering::AcqRel);
+            counters.full.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn admit(&self) -> bool {
+        let full = self.counters.full.load(Ordering::Relaxed);
+        if full {
+            self.counters.refused.fetch_add(1, Ordering::AcqRel);
+        }
+        !full
     }
 
     fn joins(&self) -> bool {

@@ -148,6 +148,30 @@ async fn a_collector_that_never_answers_costs_spans_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn spans_that_would_find_the_queue_full_are_not_recorded() {
+    let by_count = config();
+    let by_bytes = ReporterConfig { queue: 1000, queue_bytes: 4000, ..config() };
+    for config in [by_count, by_bytes] {
+        let collector = Collector::new([Step::Hang, Step::Take]);
+        let (reporter, tracer) = start(&config, &collector);
+        record(&tracer, 4);
+        until(&reporter, |_| collector.posts().len() == 1).await;
+        record(&tracer, 1000);
+        let span = tracer.start("one more");
+        // Its ids are there all the same.
+        assert!(span.span().is_some_and(|span| !span.is_recorded() && span.context().sampled() == Some(true)));
+        drop(span);
+        let (recorded, figures) = (tracer.figures().recorded, reporter.figures());
+        // The one that found the queue full was recorded.
+        assert_eq!(recorded, 4 + figures.queued.saturating_sub(4) + 1, "{figures:?}");
+        assert_eq!(figures.queued + figures.dropped, 1005);
+        // When something was taken out there is room again.
+        until(&reporter, |figures| figures.queued == 0).await;
+        assert!(tracer.start("later").span().is_some_and(crate::trace::Span::is_recorded));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_attempt_that_takes_too_long_is_made_again() {
     let collector = Collector::new([Step::Hang, Step::Take]);
     let (reporter, tracer) = start(&config(), &collector);

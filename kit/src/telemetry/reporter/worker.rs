@@ -91,6 +91,7 @@ impl<E: Encode, P: Post> Worker<E, P> {
                 return None;
             },
         }
+        self.counters.full.store(false, Ordering::Relaxed);
         let mut old = std::pin::pin!(sleep(self.interval));
         while batch.len() < self.most {
             let missing = self.most - batch.len();
@@ -133,6 +134,7 @@ impl<E: Encode, P: Post> Worker<E, P> {
             self.counters.failed_batches.fetch_add(1, Ordering::AcqRel);
         }
         self.counters.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.counters.full.store(false, Ordering::Relaxed);
         self.burst.look(self.counters.dropped());
         sent
     }

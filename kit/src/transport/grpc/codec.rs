@@ -7,10 +7,10 @@ use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// What a buffer has at first. Most messages fit; a longer one makes it grow once, to the size of the message. tonic's own
 /// default takes 8 KiB a direction and a call.
-const BUFFER: usize = 512;
+pub(super) const BUFFER: usize = 512;
 
 /// How much of a stream whose messages are all ready is put into one piece: tonic's default.
-const YIELD: usize = 32 * 1024;
+pub(super) const PIECE: usize = 32 * 1024;
 
 /// A codec that encodes `N` and decodes `M`.
 pub(super) struct ProstCodec<N, M>(PhantomData<(N, M)>);
@@ -32,10 +32,10 @@ where
     type Decoder = ProstDecoder<M>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstEncoder::new(BufferSettings::new(BUFFER, YIELD))
+        ProstEncoder::new(BufferSettings::new(BUFFER, PIECE))
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstDecoder::new(BufferSettings::new(BUFFER, YIELD))
+        ProstDecoder::new(BufferSettings::new(BUFFER, PIECE))
     }
 }

@@ -23,13 +23,13 @@ mod arrive;
 mod broken;
 mod client;
 mod codec;
+mod direct;
 mod server;
-mod unary;
 
 pub use client::GrpcChannel;
-pub use server::{GrpcConfig, GrpcService};
 #[cfg(feature = "server")]
-pub(crate) use unary::{Answer, UnaryCall, ok};
+pub(crate) use direct::{Answer, DirectCall, ok_trailers};
+pub use server::{GrpcConfig, GrpcService};
 
 use prost::Message as _;
 

@@ -5,8 +5,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
+    time::Duration,
 };
 
+use futures_core::Stream;
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use tonic::{
@@ -21,8 +23,8 @@ use super::{
     arrive::arrive,
     broken::Broken,
     codec::ProstCodec,
+    direct::{DirectMethod, Incoming, ServerStreaming, Unary},
     to_tonic, too_large,
-    unary::{Incoming, Unary, UnaryMethod},
 };
 use crate::{
     Endpoint, Endpoints, Error, Message, Metadata, Payload, Peer, Request, RequestId, Response, Streaming,
@@ -45,11 +47,20 @@ pub struct GrpcConfig {
     pub max_response_size: Option<usize>,
     /// Whether gzip and zstd are taken from callers and used towards those that take them. Default: true.
     pub compression: bool,
+    /// How long the message of a request may take to arrive, where there is one; between those of a stream the idle limit of the method
+    /// counts. Default: 30 s, as for the bodies of HTTP.
+    #[serde(with = "crate::duration")]
+    pub body_timeout: Duration,
 }
 
 impl Default for GrpcConfig {
     fn default() -> Self {
-        Self { max_request_size: MAX_MESSAGE_SIZE, max_response_size: None, compression: true }
+        Self {
+            max_request_size: MAX_MESSAGE_SIZE,
+            max_response_size: None,
+            compression: true,
+            body_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -57,6 +68,7 @@ impl Validate for GrpcConfig {
     fn validate(&self, report: &mut Violations) {
         report.require(self.max_request_size > 0, "max_request_size", "is 0: no message fits");
         report.require(self.max_response_size != Some(0), "max_response_size", "is 0: no message fits");
+        report.require(!self.body_timeout.is_zero(), "body_timeout", "is 0, in which no message can arrive");
     }
 }
 
@@ -101,18 +113,18 @@ impl GrpcService {
         self
     }
 
-    /// Starts a unary call from a stream of HTTP/2; gives back what is anything else.
+    /// Starts a call whose request is one message, from a stream of HTTP/2; gives back what is anything else.
     #[cfg(feature = "server")]
     #[expect(clippy::result_large_err, reason = "it is no error: what is given back is answered in another way")]
-    pub(crate) fn unary(
+    pub(crate) fn direct(
         &self,
         request: http::Request<h2::RecvStream>,
         peer: &Arc<Peer>,
-    ) -> Result<super::UnaryCall, http::Request<h2::RecvStream>> {
+    ) -> Result<super::DirectCall, http::Request<h2::RecvStream>> {
         match self.methods.get(request.uri().path()) {
-            Some(AnyMethod::Unary(method)) if is_grpc(&request) => {
+            Some(AnyMethod::Direct(method)) if is_grpc(&request) => {
                 let (parts, stream) = request.into_parts();
-                let body = Incoming::stream(&parts.headers, stream);
+                let body = Incoming::stream(&parts.headers, stream, self.config.body_timeout);
                 Ok(method.call(parts.headers, body, Some(Arc::clone(peer))))
             }
             _ => Err(request),
@@ -145,9 +157,10 @@ impl Service<http::Request<Body>> for GrpcService {
             return Box::pin(std::future::ready(Ok(refusal)));
         }
         match self.methods.get(request.uri().path()) {
-            Some(AnyMethod::Unary(method)) => {
+            Some(AnyMethod::Direct(method)) => {
                 let (parts, body) = request.into_parts();
-                let call = method.call(parts.headers, Incoming::Body(body), parts.extensions.get().cloned());
+                let body = Incoming::body(body, self.config.body_timeout);
+                let call = method.call(parts.headers, body, parts.extensions.get().cloned());
                 return Box::pin(async move { Ok(call.await.into_http()) });
             }
             Some(AnyMethod::Streaming(method)) => {
@@ -198,10 +211,10 @@ fn is_grpc<B>(request: &http::Request<B>) -> bool {
     grpc && request.method() == http::Method::POST
 }
 
-/// A method, by what is done with its message.
+/// A method, by what its request is.
 #[derive(Clone)]
 enum AnyMethod {
-    Unary(Arc<dyn UnaryMethod>),
+    Direct(Arc<dyn DirectMethod>),
     Streaming(Arc<dyn GrpcMethod>),
 }
 
@@ -227,13 +240,13 @@ impl Collector {
 
 impl VisitEndpoints for Collector {
     fn unary<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Req, Res>) {
-        self.add(endpoint, |called| AnyMethod::Unary(Arc::new(Unary(Arc::new(called)))));
+        self.add(endpoint, |called| AnyMethod::Direct(Arc::new(Unary(Arc::new(called)))));
     }
     fn client_streaming<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Streaming<Req>, Res>) {
         self.add(endpoint, |called| AnyMethod::Streaming(Arc::new(ClientStreaming(Arc::new(called)))));
     }
     fn server_streaming<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Req, Streaming<Res>>) {
-        self.add(endpoint, |called| AnyMethod::Streaming(Arc::new(ServerStreaming(Arc::new(called)))));
+        self.add(endpoint, |called| AnyMethod::Direct(Arc::new(ServerStreaming(Arc::new(called)))));
     }
     fn bidi_streaming<Req: Message, Res: Message>(&mut self, endpoint: &Endpoint<Streaming<Req>, Streaming<Res>>) {
         self.add(endpoint, |called| AnyMethod::Streaming(Arc::new(BidiStreaming(Arc::new(called)))));
@@ -297,15 +310,20 @@ impl MapStream for AtMost {
     }
 }
 
-/// Gives the refusal of a request over the limit its usual code.
-pub(super) fn with_usual_code(response: http::Response<Body>) -> http::Response<Body> {
+/// Gives a refusal of tonic's what all answers have: its usual code, where a message is over the limit, and the id of the request.
+pub(super) fn as_usual(mut response: http::Response<Body>, id: &RequestId) -> http::Response<Body> {
     let Some(status) = tonic::Status::from_header_map(response.headers()) else { return response };
-    match too_large(status.message()) {
-        Some(message) if status.code() == tonic::Code::OutOfRange => {
-            tonic::Status::resource_exhausted(message).into_http()
-        }
-        _ => response,
+    if let Some(message) = too_large(status.message())
+        && status.code() == tonic::Code::OutOfRange
+    {
+        response = tonic::Status::resource_exhausted(message).into_http();
     }
+    if let (http::header::Entry::Vacant(place), Ok(id)) =
+        (response.headers_mut().entry(RequestId::HEADER), http::HeaderValue::from_str(id.as_str()))
+    {
+        place.insert(id);
+    }
+    response
 }
 
 fn answer<M>(response: Response<M>, request_id: &RequestId) -> tonic::Response<M> {
@@ -328,14 +346,13 @@ pub(super) fn answer_one<M: Message>(response: Response<M>, request_id: &Request
 
 /// An answer that is compressed, by tonic.
 pub(super) fn compressed<M: Message>(
-    response: Response<M>,
+    metadata: Metadata,
+    messages: impl Stream<Item = Result<M, tonic::Status>> + Send + 'static,
     request_id: &RequestId,
     encoding: CompressionEncoding,
 ) -> http::Response<Body> {
-    let (metadata, message) = response.into_parts();
-    let message = futures_util::stream::iter([Ok(message)]);
     let encoder = ProstCodec::<M, M>::default().encoder();
-    let body = EncodeBody::new_server(encoder, message, Some(encoding), Default::default(), None);
+    let body = EncodeBody::new_server(encoder, messages, Some(encoding), Default::default(), None);
     let mut answer = http::Response::new(Body::new(body));
     *answer.headers_mut() = answer_headers(metadata, request_id);
     answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
@@ -344,27 +361,14 @@ pub(super) fn compressed<M: Message>(
     answer
 }
 
-type TonicStream<M> = Pin<Box<dyn futures_core::Stream<Item = Result<M, tonic::Status>> + Send>>;
+type TonicStream<M> = Pin<Box<dyn Stream<Item = Result<M, tonic::Status>> + Send>>;
 
-fn answer_stream<M: Message>(response: Response<Streaming<M>>, id: RequestId) -> tonic::Response<TonicStream<M>> {
+pub(super) fn answer_stream<M: Message>(
+    response: Response<Streaming<M>>,
+    id: RequestId,
+) -> tonic::Response<TonicStream<M>> {
     let shared = id.clone();
     answer(response, &id).map(|stream| Box::pin(stream.map_err(move |e| to_tonic(e, &shared))) as TonicStream<M>)
-}
-
-struct ServerStreaming<Req, Res>(Arc<Called<Req, Streaming<Res>>>);
-
-impl<Req: Message, Res: Message> GrpcMethod for ServerStreaming<Req, Res> {
-    fn call(&self, request: http::Request<Body>) -> BoxFuture<http::Response<Body>> {
-        let called = Arc::clone(&self.0);
-        Box::pin(async move {
-            let mut grpc = called.grpc::<Req, Res>();
-            let called = &called;
-            let service = tower::service_fn(move |request: tonic::Request<Req>| async move {
-                called.run(request).await.map(|(response, id)| answer_stream(response, id))
-            });
-            with_usual_code(grpc.server_streaming(service, request).await)
-        })
-    }
 }
 
 struct ClientStreaming<Req, Res>(Arc<Called<Streaming<Req>, Res>>);

@@ -247,7 +247,12 @@ impl<P: Protocol, F: Fn() -> P> Engine<P, F> {
         let open = self.schedule.is_some();
         while connection.has_room() {
             let start = match self.queue.pop_front() {
-                Some(due) => due,
+                Some(due) => {
+                    if due >= times.measure {
+                        self.stats.late(now.saturating_sub(due));
+                    }
+                    due
+                }
                 None if open || now >= times.end => break,
                 None => now,
             };

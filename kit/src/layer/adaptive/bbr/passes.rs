@@ -86,14 +86,16 @@ impl Passes {
     fn turn(&self, now: u64) {
         let number = now / self.part.load(Ordering::Relaxed);
         if number > self.current.load(Ordering::Relaxed) {
-            self.begin(number);
+            self.begin(now);
         }
     }
 
     #[cold]
-    fn begin(&self, number: u64) {
+    fn begin(&self, now: u64) {
         let past = &mut *self.past.lock().unwrap_or_else(PoisonError::into_inner);
         let part = self.part.load(Ordering::Relaxed);
+        // Counted here, in parts that are as long as they are now.
+        let number = now / part;
         let current = self.current.load(Ordering::Relaxed);
         if number <= current {
             return;

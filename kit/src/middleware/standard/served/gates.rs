@@ -15,7 +15,7 @@ use crate::{
         fault::Faults,
         rate_limit::{Admission, Headers, RateLimit, with_headers},
         timeout::TimeoutLimits,
-        track::{Outcome, follow},
+        track::{Outcome, Track},
         validation::Validation,
     },
 };
@@ -34,6 +34,44 @@ pub(in super::super) struct Gates {
     pub(in super::super) fault: Option<Arc<Faults>>,
 }
 
+/// What a call leaves that has passed the gates.
+#[derive(Default)]
+pub(super) struct Left {
+    /// When it was over, or its stream of answers had begun.
+    pub(super) at: Option<Instant>,
+    pub(super) kept: Kept,
+}
+
+/// What is held until a stream of answers is over.
+#[derive(Default)]
+pub(super) struct Kept {
+    ticket: Option<breaker::Call>,
+    place: Option<concurrency::Call>,
+}
+
+impl Track for Kept {
+    fn streaming(&mut self) {
+        self.ticket.iter_mut().for_each(Track::streaming);
+        self.place.iter_mut().for_each(Track::streaming);
+    }
+
+    #[inline]
+    fn message<P: Payload>(&mut self, message: &P) {
+        if let Some(ticket) = &mut self.ticket {
+            ticket.message(message);
+        }
+    }
+
+    fn end(self, outcome: Outcome<'_>) {
+        if let Some(ticket) = self.ticket {
+            ticket.end(outcome);
+        }
+        if let Some(place) = self.place {
+            place.end(outcome);
+        }
+    }
+}
+
 /// What one call holds.
 #[derive(Default)]
 struct Held<'a> {
@@ -44,13 +82,14 @@ struct Held<'a> {
 }
 
 impl Gates {
-    /// Makes a call, if all gates let it through. `end` is told when it was over.
+    /// Makes a call, if all gates let it through. `left` is told when it was over, and gets what a stream
+    /// of answers still holds.
     pub(super) async fn pass<Req: Payload, Res: Payload>(
         &self,
         arrived: &mut Option<Request<Req>>,
         inner: &Endpoint<Req, Res>,
         start: Instant,
-        end: &mut Option<Instant>,
+        left: &mut Left,
     ) -> Result<Response<Res>, Error> {
         let mut held = Held::default();
         if Req::IS_STREAM
@@ -68,7 +107,10 @@ impl Gates {
             (Ok(()), None) => Err(polled_again()),
             (Err(refused), _) => Err(refused),
         };
-        let now = *end.insert(Instant::now());
+        let now = *left.at.insert(Instant::now());
+        if Res::IS_STREAM && result.is_ok() {
+            left.kept = held.keep(now);
+        }
         held.leave(result, now)
     }
 
@@ -126,23 +168,29 @@ impl Gates {
 }
 
 impl Held<'_> {
-    /// The call is over, or its answer is a stream that has begun: all who hold something are told, from the inside out.
+    /// The call is over: all who still hold something are told, from the inside out.
     fn leave<Res: Payload>(
         mut self,
         result: Result<Response<Res>, Error>,
         now: Instant,
     ) -> Result<Response<Res>, Error> {
-        if Res::IS_STREAM
-            && let Ok(response) = result
-        {
-            return self.stream(response, now);
-        }
         let outcome = match &result {
             Ok(_) => Outcome::Answered,
             Err(error) => Outcome::Failed(error),
         };
         self.tell(outcome, now);
         with_headers(result, self.headers.take())
+    }
+
+    /// The answer is a stream that has begun: what is held until its end.
+    fn keep(&mut self, now: Instant) -> Kept {
+        if let Some(load) = self.load.take() {
+            load.passed(now);
+        }
+        Kept {
+            ticket: self.ticket.take().map(breaker::Call::keep),
+            place: self.place.take().map(concurrency::Call::keep),
+        }
     }
 
     #[inline]
@@ -159,20 +207,6 @@ impl Held<'_> {
         if let Some(load) = self.load.take() {
             load.ended(outcome, || now);
         }
-    }
-
-    /// What is held until the end of the stream goes with it.
-    fn stream<Res: Payload>(mut self, mut response: Response<Res>, now: Instant) -> Result<Response<Res>, Error> {
-        if let Some(ticket) = self.ticket.take() {
-            response = follow(response, ticket.keep());
-        }
-        if let Some(place) = self.place.take() {
-            response = follow(response, place.keep());
-        }
-        if let Some(load) = self.load.take() {
-            load.passed(now);
-        }
-        with_headers(Ok(response), self.headers.take())
     }
 }
 

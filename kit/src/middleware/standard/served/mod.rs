@@ -7,20 +7,21 @@
 
 mod gates;
 mod inside;
+mod ongoing;
 mod watch;
 
 use std::{pin::pin, sync::Arc};
 
 use tokio::time::Instant;
 
-use self::inside::Inside;
 pub(super) use self::{gates::Gates, watch::Watchers};
+use self::{gates::Left, inside::Inside, ongoing::Ongoing};
 use crate::{
     Endpoint, Error, Payload, Request, Response,
     endpoint::erased::{Call, CallFuture},
     layer::{
-        recover::recovered,
-        timeout::{Side, answering, listening},
+        timeout::{Side, StreamLimits, listening},
+        track::Open,
     },
 };
 
@@ -66,17 +67,20 @@ impl<Req: Payload, Res: Payload> Chain<Req, Res> {
         if Req::IS_STREAM {
             *arrived = arrived.take().map(|request| listening(request, idle));
         }
-        let mut end = None;
+        let mut left = Left::default();
         let result = {
-            let work = pin!(Some(gates.pass(arrived, inner, start, &mut end)));
+            let work = pin!(Some(gates.pass(arrived, inner, start, &mut left)));
             let wants_stacks = watch.wants_stacks();
             Inside::new(work, watch.call(), wants_stacks, deadline).await
         };
-        let result = match result {
-            Ok(response) if Res::IS_STREAM => Ok(recovered(answering(response, deadline, idle))),
-            result => result,
-        };
-        watch.end(result, end.unwrap_or_else(Instant::now))
+        match result {
+            Ok(response) if Res::IS_STREAM => {
+                let limits = StreamLimits::of_answers(deadline, idle);
+                let (onlookers, kept) = (Open::streaming(watch.go_on()), Open::streaming(left.kept));
+                Ok(Ongoing { onlookers, limits, kept }.around(response))
+            }
+            result => watch.end(result, left.at.unwrap_or_else(Instant::now)),
+        }
     }
 }
 

@@ -9,11 +9,12 @@ use crate::layer::metrics;
 #[cfg(feature = "trace")]
 use crate::layer::trace;
 use crate::{
-    Error, Payload, Request, Response,
+    Error, Message, Payload, Request, Response,
     endpoint::current,
+    error::stack::capturing,
     layer::{
         access_log, report,
-        track::{Outcome, Track as _, follow},
+        track::{Outcome, Track},
     },
 };
 #[cfg(feature = "metrics")]
@@ -101,28 +102,26 @@ impl Watch<'_> {
         self.report.as_ref().is_some_and(|report| report.wants_stacks())
     }
 
-    /// The call is over, or its answer is a stream that has begun.
+    /// The call is over.
     #[inline]
     pub(super) fn end<Res: Payload>(
         mut self,
         result: Result<Response<Res>, Error>,
         now: Instant,
     ) -> Result<Response<Res>, Error> {
-        match result {
-            Ok(response) if Res::IS_STREAM => Ok(self.follow(response)),
+        match &result {
             Ok(response) => {
                 #[cfg(feature = "metrics")]
                 if let Some(series) = &self.watchers.series {
                     series.response_size(self.transport, response.message().encoded_len());
                 }
+                #[cfg(not(feature = "metrics"))]
+                let _ = response;
                 self.tell(Outcome::Answered, now);
-                Ok(response)
             }
-            Err(error) => {
-                self.tell(Outcome::Failed(&error), now);
-                Err(error)
-            }
+            Err(error) => self.tell(Outcome::Failed(error), now),
         }
+        result
     }
 
     /// Tells all of the end, from the inside out.
@@ -147,23 +146,83 @@ impl Watch<'_> {
         }
     }
 
-    /// The same, to the end of a stream.
-    fn follow<Res: Payload>(&mut self, mut response: Response<Res>) -> Response<Res> {
-        if let Some(report) = self.report.take() {
-            response = follow(response, *report);
+    /// The answer is a stream that has begun: those who look on until its end.
+    pub(super) fn go_on(mut self) -> Onlookers {
+        Onlookers {
+            report: self.report.take(),
+            call: self.call.take(),
+            start: self.start,
+            #[cfg(feature = "metrics")]
+            metrics: self.watchers.series.as_ref().map(|series| metrics::Call::new(series, self.transport, self.start)),
+            #[cfg(feature = "trace")]
+            span: self.span.take(),
         }
-        if let Some(current::Call::Of(context)) = self.call.take() {
-            response = follow(response, access_log::Call::new(context, self.start));
+    }
+}
+
+/// Those who look on at a stream of answers.
+pub(super) struct Onlookers {
+    report: Option<Box<report::Call>>,
+    /// The running call while a message of it is worked on.
+    call: Option<current::Call>,
+    start: Instant,
+    #[cfg(feature = "metrics")]
+    metrics: Option<metrics::Call>,
+    #[cfg(feature = "trace")]
+    span: Option<Box<trace::Call>>,
+}
+
+impl Track for Onlookers {
+    fn streaming(&mut self) {
+        if let Some(report) = &mut self.report {
+            report.streaming();
+        }
+    }
+
+    fn waiting<M: Message>(&mut self) {
+        #[cfg(feature = "trace")]
+        if let Some(span) = &mut self.span {
+            span.waiting::<M>();
+        }
+    }
+
+    #[inline]
+    fn message<P: Payload>(&mut self, message: &P) {
+        if let Some(report) = &mut self.report {
+            report.message(message);
         }
         #[cfg(feature = "metrics")]
-        if let Some(series) = &self.watchers.series {
-            response = follow(response, metrics::Call::new(series, self.transport, self.start));
+        if let Some(metrics) = &mut self.metrics {
+            metrics.message(message);
         }
         #[cfg(feature = "trace")]
-        if let Some(span) = self.span.take() {
-            response = follow(response, *span);
+        if let Some(span) = &mut self.span {
+            span.message(message);
         }
-        response
+    }
+
+    #[inline]
+    fn within<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        let wants_stacks = self.report.as_ref().is_some_and(|report| report.wants_stacks());
+        current::within(&mut self.call, || capturing(wants_stacks, poll))
+    }
+
+    fn end(mut self, outcome: Outcome<'_>) {
+        if let Some(report) = self.report.take() {
+            // It tells of the running call.
+            current::within(&mut self.call, || report.end(outcome));
+        }
+        if let Some(current::Call::Of(context)) = self.call.take() {
+            access_log::Call::new(context, self.start).ended(outcome);
+        }
+        #[cfg(feature = "metrics")]
+        if let Some(metrics) = self.metrics {
+            metrics.end(outcome);
+        }
+        #[cfg(feature = "trace")]
+        if let Some(span) = self.span {
+            span.end(outcome);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The answer to a unary call: headers, one message, trailers; or trailers alone.
+//! The answer to a call: headers, one message or many, trailers; or trailers alone.
 
 use std::{
     convert::Infallible,
@@ -14,8 +14,10 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use prost::Message as _;
 use tonic::body::Body;
 
+use super::stream::Messages;
+
 use crate::{
-    Error, Metadata, RequestId,
+    Error, Message, Metadata, RequestId, Streaming,
     transport::{answer_headers, status},
 };
 
@@ -32,11 +34,11 @@ const ESCAPED: &AsciiSet =
 
 /// An answer that is ready to be sent.
 pub(crate) enum Answer {
-    /// The headers, the message with its prefix, and after it [`ok`].
+    /// The headers, the message with its prefix, and after it [`ok_trailers`].
     Message(HeaderMap, Bytes),
     /// The status of a call without an answer, all in the headers.
     Failed(HeaderMap),
-    /// What tonic made: it compresses.
+    /// A body: a stream, or what tonic made, which compresses.
     Made(http::Response<Body>),
 }
 
@@ -48,19 +50,17 @@ impl Answer {
 
     /// An error.
     pub(crate) fn failed(error: &Error, request_id: &RequestId) -> Self {
-        let mut headers = headers(error.metadata().clone(), request_id);
-        headers.insert(STATUS, HeaderValue::from(error.code() as i32));
-        if !error.message().is_empty() {
-            let text = utf8_percent_encode(error.message(), ESCAPED).to_string();
-            // What is escaped is printable ASCII.
-            headers.insert(MESSAGE, HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("")));
-        }
-        if status::has_details(error) {
-            let details = status::to_status(error).encode_to_vec();
-            let text = base64::engine::general_purpose::STANDARD_NO_PAD.encode(details);
-            headers.insert(DETAILS, HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("")));
-        }
+        let mut headers = failed(error, request_id);
+        headers.insert(CONTENT_TYPE, GRPC);
         Self::Failed(headers)
+    }
+
+    /// A stream of messages, each encoded when it is there.
+    pub(super) fn stream<M: Message>(metadata: Metadata, request_id: RequestId, messages: Streaming<M>) -> Self {
+        let headers = headers(metadata, &request_id);
+        let mut response = http::Response::new(Body::new(Messages::new(messages, request_id)));
+        *response.headers_mut() = headers;
+        Self::Made(response)
     }
 
     /// The same for those who do not write to a stream of HTTP/2 themselves.
@@ -77,9 +77,26 @@ impl Answer {
 }
 
 /// The trailers of a call that succeeded.
-pub(crate) fn ok() -> HeaderMap {
+pub(crate) fn ok_trailers() -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(STATUS, OK);
+    trailers
+}
+
+/// The trailers of a call that failed.
+pub(super) fn failed(error: &Error, request_id: &RequestId) -> HeaderMap {
+    let mut trailers = answer_headers(error.metadata().clone(), request_id);
+    trailers.insert(STATUS, HeaderValue::from(error.code() as i32));
+    if !error.message().is_empty() {
+        let text = utf8_percent_encode(error.message(), ESCAPED).to_string();
+        // What is escaped is printable ASCII.
+        trailers.insert(MESSAGE, HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("")));
+    }
+    if status::has_details(error) {
+        let details = status::to_status(error).encode_to_vec();
+        let text = base64::engine::general_purpose::STANDARD_NO_PAD.encode(details);
+        trailers.insert(DETAILS, HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("")));
+    }
     trailers
 }
 
@@ -104,7 +121,7 @@ impl http_body::Body for OneMessage {
             return Poll::Ready(Some(Ok(Frame::data(message))));
         }
         let over = std::mem::replace(&mut self.over, true);
-        Poll::Ready((!over).then(|| Ok(Frame::trailers(ok()))))
+        Poll::Ready((!over).then(|| Ok(Frame::trailers(ok_trailers()))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -141,7 +158,7 @@ mod tests {
             theirs.insert(CONTENT_TYPE, GRPC);
             assert_eq!(ours, theirs);
         }
-        assert_eq!(tonic::Status::from_header_map(&ok()).unwrap().code(), tonic::Code::Ok);
+        assert_eq!(tonic::Status::from_header_map(&ok_trailers()).unwrap().code(), tonic::Code::Ok);
         assert_eq!(Code::NotFound as i32, 5);
     }
 }
